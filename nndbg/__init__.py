@@ -1,0 +1,1 @@
+"""nndbg: a debugger that finds the wrong number in a neural network."""

@@ -1,0 +1,132 @@
+"""What a layer map says, as frozen objects that know nothing of TOML or of an executable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from nndbg.reference import KINDS, Kind
+from nndbg.reference.kinds import Parameter
+
+DTYPES: Mapping[str, np.dtype[Any]] = {
+    "f32": np.dtype("<f4"),
+    "f64": np.dtype("<f8"),
+    "i8": np.dtype("<i1"),
+    "i16": np.dtype("<i2"),
+    "i32": np.dtype("<i4"),
+    "i64": np.dtype("<i8"),
+    "u8": np.dtype("<u1"),
+    "u16": np.dtype("<u2"),
+    "u32": np.dtype("<u4"),
+    "u64": np.dtype("<u8"),
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """A named extent. Where `symbol` is given it is read at every stop and is at most `largest`."""
+
+    name: str
+    largest: int | None
+    symbol: str | None = None
+    dtype: str = "i64"
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the map itself states the number."""
+        return self.symbol is None
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A named array in the program's memory, rows contiguous; `shape` names sizes or gives numbers.
+
+    It begins at `symbol`, or, where `is_pointer`, at the address that the variable `symbol` holds.
+    A constant buffer is never written while steps run.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[str | int, ...]
+    symbol: str
+    is_pointer: bool = False
+    is_constant: bool = False
+
+    def extents(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Return the shape in numbers."""
+        return tuple(axis if isinstance(axis, int) else sizes[axis] for axis in self.shape)
+
+    def elements(self, sizes: Mapping[str, int]) -> int:
+        """Return how many elements it has."""
+        return math.prod(self.extents(sizes))
+
+    def __str__(self) -> str:
+        return f"{self.name} [{', '.join(map(str, self.shape))}] {self.dtype}"
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A place in the code, as the map writes it, taken apart.
+
+    probe: (provider, name); enter: (symbol,); line: (file, line); address: (address,).
+    """
+
+    text: str
+    form: Literal["probe", "enter", "line", "address"]
+    target: tuple[str | int, ...]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Seek:
+    """Where the program stops by itself once its step counter equals the variable `target`."""
+
+    boundary: Boundary
+    target: str
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation of the step: which buffer takes which part, and where it is complete."""
+
+    name: str
+    kind: Kind
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    done: Boundary
+    parameters: Mapping[str, Parameter]
+
+
+@dataclass(frozen=True)
+class LayerMap:
+    """A whole map; `origin` is how errors name it, `lines` finds the line of a key."""
+
+    origin: str
+    name: str
+    step: Boundary
+    counter: str | None
+    seek: Seek | None
+    sizes: Mapping[str, Size]
+    buffers: Mapping[str, Buffer]
+    ops: tuple[Op, ...]
+    lines: Mapping[tuple[str | int, ...], int]
+
+    def at(self, *key: str | int) -> str:
+        """Return `origin:line` of the nearest place in the text to `key`, to open an error with."""
+        for length in range(len(key), 0, -1):
+            if key[:length] in self.lines:
+                return f"{self.origin}:{self.lines[key[:length]]}"
+        return f"{self.origin}:1"
+
+    def op(self, name: str) -> Op | None:
+        """Return the op called `name`."""
+        return next((op for op in self.ops if op.name == name), None)
+
+
+__all__ = ["DTYPES", "KINDS", "Boundary", "Buffer", "LayerMap", "Op", "Seek", "Size"]

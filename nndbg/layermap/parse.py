@@ -1,0 +1,314 @@
+"""Turns the text of a layer map into objects, and refuses what cannot be meant."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from nndbg.errors import MapError
+from nndbg.layermap.lines import Key, key_lines
+from nndbg.layermap.model import DTYPES, KINDS, Boundary, Buffer, LayerMap, Op, Seek, Size
+from nndbg.reference import Kind
+from nndbg.reference.kinds import Parameter, Part
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SYMBOL = re.compile(r"[^\s\"'`;\\\x00-\x1f]+")
+_BOUNDARY_FORMS = "probe:PROVIDER:NAME, enter:SYMBOL, FILE:LINE or *0xADDR"
+_TOML_PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
+Table = Mapping[str, Any]
+
+
+def parse_map(text: str, origin: str) -> LayerMap:
+    """Parse `text`; `origin` names it in errors. Raises MapError, opening with `origin:line:`."""
+    return _Parser(text, origin).parse()
+
+
+class _Parser:
+    """Walks the tables of one text; knows the line of what it complains about."""
+
+    def __init__(self, text: str, origin: str) -> None:
+        self.origin = origin
+        self.lines = key_lines(text)
+        self.sizes: dict[str, Size] = {}
+        self.buffers: dict[str, Buffer] = {}
+        try:
+            self.document: Table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            place = _TOML_PLACE.search(str(error))
+            line = place[1] if place else len(text.splitlines())
+            reason = _TOML_PLACE.sub("", str(error))
+            raise MapError(f"{origin}:{line}: not TOML: {reason}.") from error
+
+    def parse(self) -> LayerMap:
+        self.check_keys((), self.document, {"program", "sizes", "buffers", "ops"})
+        program = self.table((), self.document, "program")
+        key: Key = ("program",)
+        self.check_keys(key, program, {"name", "step", "counter", "seek"})
+        self.sizes = {
+            name: self.size(name, value) for name, value in self.named("sizes", required=False)
+        }
+        self.buffers = {name: self.buffer(name, value) for name, value in self.named("buffers")}
+        return LayerMap(
+            origin=self.origin,
+            name=self.text(key, program, "name"),
+            step=self.boundary((*key, "step"), self.text(key, program, "step")),
+            counter=self.symbol(key, program, "counter") if "counter" in program else None,
+            seek=self.seek(program) if "seek" in program else None,
+            sizes=MappingProxyType(self.sizes),
+            buffers=MappingProxyType(self.buffers),
+            ops=self.ops(),
+            lines=MappingProxyType(self.lines),
+        )
+
+    def seek(self, program: Table) -> Seek:
+        key: Key = ("program", "seek")
+        table = self.table(("program",), program, "seek")
+        self.check_keys(key, table, {"boundary", "target"})
+        if "counter" not in program:
+            self.fail(key, "seek needs `counter`, the step number that it is compared with")
+        return Seek(
+            boundary=self.boundary(key, self.text(key, table, "boundary")),
+            target=self.symbol(key, table, "target"),
+        )
+
+    def size(self, name: str, value: object) -> Size:
+        key: Key = ("sizes", name)
+        self.check_name(key, name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            if value < 1:
+                self.fail(key, f"size {name} is {value}; a size is at least 1")
+            return Size(name, value)
+        if not isinstance(value, dict):
+            self.fail(key, f'size {name} must be a number or {{ symbol = "...", max = ... }}')
+        self.check_keys(key, value, {"symbol", "dtype", "max"})
+        dtype = self.dtype(key, value.get("dtype", "i64"))
+        if DTYPES[dtype].kind not in "iu":
+            self.fail(key, f"size {name} is read as {dtype}; a size is an integer: i64, u32, ...")
+        largest = value.get("max")
+        if largest is not None and (not isinstance(largest, int) or largest < 1):
+            self.fail(key, f"max of size {name} must be a number of at least 1")
+        return Size(name, largest, self.symbol(key, value, "symbol"), dtype)
+
+    def buffer(self, name: str, value: object) -> Buffer:
+        key: Key = ("buffers", name)
+        self.check_name(key, name)
+        if not isinstance(value, dict):
+            self.fail(key, f"buffer {name} must be a table with dtype and shape")
+        self.check_keys(key, value, {"dtype", "shape", "symbol", "pointer", "constant"})
+        if "symbol" in value and "pointer" in value:
+            self.fail(key, f"buffer {name} has both symbol and pointer; keep one")
+        shape = value.get("shape")
+        if not isinstance(shape, list):
+            self.fail(key, f"buffer {name} needs shape, a list of sizes: [] for a scalar")
+        for axis in shape:
+            if isinstance(axis, str) and axis not in self.sizes:
+                self.fail(
+                    key, f"buffer {name} has a size {axis!r} that [sizes] does not name", self.sizes
+                )
+            if not isinstance(axis, str) and (type(axis) is not int or axis < 1):
+                self.fail(key, f"buffer {name} has the axis {axis!r}; wanted a size or a number")
+        place = "pointer" if "pointer" in value else "symbol"
+        return Buffer(
+            name=name,
+            dtype=self.dtype(key, value.get("dtype")),
+            shape=tuple(shape),
+            symbol=self.symbol(key, value, place) if place in value else name,
+            is_pointer="pointer" in value,
+            is_constant=self.flag(key, value, "constant"),
+        )
+
+    def ops(self) -> tuple[Op, ...]:
+        tables = self.document.get("ops")
+        if not isinstance(tables, list) or not tables:
+            self.fail(("ops",), "no [[ops]]: name at least one operation to check")
+        found: dict[str, Op] = {}
+        for index, table in enumerate(tables):
+            op = self.op(("ops", index), table)
+            if op.name in found:
+                self.fail(("ops", index, "name"), f"a second op called {op.name}; names are unique")
+            found[op.name] = op
+        return tuple(found.values())
+
+    def op(self, key: Key, table: object) -> Op:
+        if not isinstance(table, dict):
+            self.fail(key, "an op must be a [[ops]] table")
+        name = self.text(key, table, "name")
+        kind_name = self.text(key, table, "kind")
+        if kind_name not in KINDS:
+            self.fail((*key, "kind"), f"op {name} has the unknown kind {kind_name!r}", KINDS)
+        kind = KINDS[kind_name]
+        self.check_keys(key, table, {"name", "kind", "in", "out", "done", *kind.parameters})
+        inputs = self.operands((*key, "in"), name, table.get("in"), kind.inputs)
+        outputs = self.operands((*key, "out"), name, table.get("out"), kind.outputs)
+        operands = [(part, inputs[part.name]) for part in kind.inputs]
+        operands += [(part, outputs[part.name]) for part in kind.outputs]
+        self.check_shapes(key, name, kind, operands)
+        return Op(
+            name=name,
+            kind=kind,
+            inputs=MappingProxyType(inputs),
+            outputs=MappingProxyType(outputs),
+            done=self.boundary((*key, "done"), self.text(key, table, "done")),
+            parameters=self.parameters(key, name, table, kind),
+        )
+
+    def parameters(self, key: Key, op: str, table: Table, kind: Kind) -> Mapping[str, Parameter]:
+        stated = {name: table[name] for name in kind.parameters if name in table}
+        for name, value in stated.items():
+            try:
+                if isinstance(value, bool) or not isinstance(value, int | float | str):
+                    raise ValueError
+                Fraction(value)
+            except (ValueError, ZeroDivisionError, OverflowError):
+                self.fail(
+                    (*key, name),
+                    f"op {op} has {name} = {value!r}; wanted a number or a fraction in quotes",
+                )
+        return MappingProxyType({**kind.parameters, **stated})
+
+    def operands(
+        self,
+        key: Key,
+        op: str,
+        value: object,
+        parts: tuple[Part, ...],
+    ) -> dict[str, str]:
+        if isinstance(value, str) and len(parts) == 1:
+            value = {parts[0].name: value}
+        expected = ", ".join(map(str, parts))
+        if not isinstance(value, dict):
+            self.fail(key, f"op {op} needs `{key[-1]}`: a buffer for each of {expected}")
+        names = {part.name for part in parts}
+        if value.keys() != names:
+            odd = sorted(value.keys() ^ names)
+            self.fail(key, f"op {op}: `{key[-1]}` must name {expected}; {', '.join(odd)} is amiss")
+        for part, buffer in value.items():
+            if buffer not in self.buffers:
+                self.fail(key, f"op {op}: {part} is {buffer!r}, which is no buffer", self.buffers)
+        return dict(value)
+
+    def check_shapes(self, key: Key, op: str, kind: Kind, operands: list[tuple[Part, str]]) -> None:
+        """Refuse buffers whose axes do not agree with the kind's signature."""
+        axes: dict[str, tuple[object, str]] = {}
+        for part, name in operands:
+            shape = self.buffers[name].shape
+            for axis, extent in self.matched(key, op, part, self.buffers[name]):
+                meaning = self.meaning(extent)
+                first, where = axes.setdefault(axis, (meaning, f"{name} has {_listed(shape)}"))
+                if first != meaning:
+                    self.fail(
+                        key,
+                        f"op {op}: {where} but {name} has {_listed(shape)}, "
+                        f"and {kind.name} is {_signature(kind)}",
+                    )
+
+    def matched(
+        self, key: Key, op: str, part: Part, buffer: Buffer
+    ) -> list[tuple[str, str | int | tuple[str | int, ...]]]:
+        fixed = [axis for axis in part.axes if axis != ".."]
+        if len(fixed) == len(part.axes):
+            if len(buffer.shape) != len(fixed):
+                self.fail(
+                    key,
+                    f"op {op}: {buffer.name} has {_listed(buffer.shape)}, "
+                    f"{len(buffer.shape)} axes, where {part} is wanted",
+                )
+            return list(zip(fixed, buffer.shape, strict=True))
+        if len(buffer.shape) < len(fixed):
+            self.fail(
+                key, f"op {op}: {buffer.name} has {_listed(buffer.shape)}, where {part} is wanted"
+            )
+        # `..` is written last, so the named axes come first.
+        return [
+            *zip(fixed, buffer.shape[: len(fixed)], strict=True),
+            ("..", buffer.shape[len(fixed) :]),
+        ]
+
+    def meaning(self, extent: object) -> object:
+        """Return what makes two extents the same: the number, or the name where it varies."""
+        if isinstance(extent, tuple):
+            return tuple(self.meaning(axis) for axis in extent)
+        if isinstance(extent, str) and self.sizes[extent].is_fixed:
+            return self.sizes[extent].largest
+        return extent
+
+    def boundary(self, key: Key, text: str) -> Boundary:
+        if match := re.fullmatch(r"probe:([\w.]+):([\w.]+)", text):
+            return Boundary(text, "probe", (match[1], match[2]))
+        if match := re.fullmatch(r"enter:([^\s\"'`;\\]+)", text):
+            return Boundary(text, "enter", (match[1],))
+        if match := re.fullmatch(r"\*0x([0-9a-fA-F]+)", text):
+            return Boundary(text, "address", (int(match[1], 16),))
+        if match := re.fullmatch(r"([^:\x00-\x1f]+):(\d+)", text):
+            return Boundary(text, "line", (match[1], int(match[2])))
+        self.fail(key, f"{text!r} is no boundary; write {_BOUNDARY_FORMS}")
+
+    def table(self, key: Key, parent: Table, name: str) -> Table:
+        value = parent.get(name)
+        if not isinstance(value, dict):
+            self.fail((*key, name), f"[{'.'.join(map(str, (*key, name)))}] is missing")
+        return value
+
+    def named(self, table: str, required: bool = True) -> list[tuple[str, object]]:
+        if not required and table not in self.document:
+            return []
+        return list(self.table((), self.document, table).items())
+
+    def text(self, key: Key, table: Table, name: str) -> str:
+        value = table.get(name)
+        if not isinstance(value, str) or not value:
+            found = "is missing" if value is None else f"is {value!r}"
+            self.fail((*key, name), f"`{name}` {found}; wanted a text in quotes")
+        return value
+
+    def symbol(self, key: Key, table: Table, name: str) -> str:
+        value = self.text(key, table, name)
+        if not _SYMBOL.fullmatch(value):
+            self.fail((*key, name), f"`{name}` is {value!r}, which cannot be a symbol")
+        return value
+
+    def flag(self, key: Key, table: Table, name: str) -> bool:
+        value = table.get(name, False)
+        if not isinstance(value, bool):
+            self.fail((*key, name), f"`{name}` is {value!r}; wanted true or false")
+        return value
+
+    def dtype(self, key: Key, value: object) -> str:
+        if not isinstance(value, str) or value not in DTYPES:
+            self.fail(key, f"dtype {value!r} is not one of {' '.join(DTYPES)}")
+        return value
+
+    def check_name(self, key: Key, name: str) -> None:
+        if not _NAME.fullmatch(name):
+            self.fail(key, f"the name {name!r} must be letters, digits and underscores")
+
+    def check_keys(self, key: Key, table: Table, known: Collection[str]) -> None:
+        for name in table:
+            if name not in known:
+                self.fail((*key, name), f"unknown key {name!r}", known)
+
+    def fail(self, key: Key, problem: str, known: Collection[str] = ()) -> NoReturn:
+        """Raise MapError for `key`; the names in `known` are offered where one is close."""
+        line = next(
+            (self.lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self.lines), 1
+        )
+        words = re.findall(r"'([^']*)'", problem)
+        close = get_close_matches(words[0], known, n=1) if words and known else []
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        if known and not close:
+            hint = f" Known: {', '.join(sorted(known))}."
+        raise MapError(f"{self.origin}:{line}: {problem}.{hint}")
+
+
+def _listed(shape: tuple[str | int, ...]) -> str:
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def _signature(kind: Kind) -> str:
+    inputs = " ".join(map(str, kind.inputs))
+    return f"{inputs} -> {' '.join(map(str, kind.outputs))}"

@@ -1,0 +1,100 @@
+"""The kinds of op: what parts each takes and gives, and the function that computes it.
+
+A kind is a function with a signature such as `x[n,i] W[i,o] b[o] -> z[n,o]`: parts with their
+axes, equal names for equal sizes, `..` for any axes. The function takes the parts by name, the
+format of the program, and the kind's parameters with their defaults. Floating-point parts arrive as
+`Bounded`, integer ones (labels, indices, pixels) as the arrays they are.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nndbg.reference.bounded import Bounded, Format, exact
+
+Parameter = float | str
+Integers = NDArray[np.integer[Any]]
+Result = Bounded | tuple[Bounded, ...]
+_PART = re.compile(r"(\w+)\[([^\]]*)\]")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A named operand of a kind and the names of its axes; `..` stands for any number of them."""
+
+    name: str
+    axes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}[{','.join(self.axes)}]"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An operation that the reference can compute."""
+
+    name: str
+    inputs: tuple[Part, ...]
+    outputs: tuple[Part, ...]
+    parameters: Mapping[str, Parameter]
+    function: Callable[..., Result]
+
+    def compute(
+        self,
+        inputs: Mapping[str, Bounded | NDArray[Any]],
+        fmt: Format,
+        parameters: Mapping[str, Parameter],
+    ) -> dict[str, Bounded]:
+        """Return every output part by name, from every input part by name.
+
+        Arrays of floating-point numbers are taken as exact.
+        """
+        operands = {name: operand(value, fmt) for name, value in inputs.items()}
+        with np.errstate(all="ignore"):
+            result = self.function(**operands, fmt=fmt, **parameters)
+        results = result if isinstance(result, tuple) else (result,)
+        return {part.name: value for part, value in zip(self.outputs, results, strict=True)}
+
+
+def operand(value: Bounded | NDArray[Any], fmt: Format) -> Bounded | Integers:
+    """Return `value` as a kind takes it: bounded where it is floating-point, as it is otherwise."""
+    if isinstance(value, Bounded) or np.issubdtype(value.dtype, np.integer):
+        return value
+    return exact(value, fmt)
+
+
+F = TypeVar("F", bound=Callable[..., Result])
+
+KINDS: dict[str, Kind] = {}
+
+
+def kind(signature: str) -> Callable[[F], F]:
+    """Register the decorated function as the kind of its own name."""
+    left, _, right = signature.partition("->")
+
+    def register(function: F) -> F:
+        inputs, outputs = _parts(left), _parts(right)
+        declared: Mapping[str, inspect.Parameter] = inspect.signature(function).parameters
+        defaults: dict[str, Any] = {
+            name: parameter.default
+            for name, parameter in declared.items()
+            if name != "fmt" and parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        }
+        KINDS[function.__name__] = Kind(function.__name__, inputs, outputs, defaults, function)
+        return function
+
+    return register
+
+
+def _parts(text: str) -> tuple[Part, ...]:
+    return tuple(
+        Part(name, tuple(axis.strip() for axis in axes.split(",") if axis.strip()))
+        for name, axes in _PART.findall(text)
+    )
