@@ -1,0 +1,186 @@
+; A batch: x[n] = image order[n] / 255 and y[n] = label order[n].
+
+%include "network.inc"
+%include "buffers.inc"
+%include "probe.inc"
+
+    default rel
+    section .text
+
+    extern  train_images                        ; dataset.asm
+    extern  train_labels
+    extern  batch_order                         ; layers_buffer.asm
+
+    global  load_batch:function (load_batch.end - load_batch)
+    global  gather_images:function (gather_images.end - gather_images)
+    global  gather_labels:function (gather_labels.end - gather_labels)
+    global  scale_pixels:function (scale_pixels.end - scale_pixels)
+
+;   void load_batch(void)
+;   reads  batch_order, batch_rows, the training set
+;   writes x, y
+;   clobbers what a call may
+load_batch:
+    sub     rsp, 8                              ; calls are 16-byte aligned
+
+    mov     rdi, [train_images]
+    mov     rsi, [batch_order]
+    lea     rdx, [x]
+    mov     rcx, [batch_rows]
+    mov     r8d, INPUTS
+    call    gather_images
+    PROBE   load_x
+
+    mov     rdi, [train_labels]
+    mov     rsi, [batch_order]
+    lea     rdx, [y]
+    mov     rcx, [batch_rows]
+    call    gather_labels
+    PROBE   load_y
+
+    add     rsp, 8
+    ret
+.end:
+
+;   void gather_images(const uint8_t *images, const uint32_t *order, float *out,
+;                      int64_t rows, int64_t pixels)
+;   rdi = images  [samples x pixels]
+;   rsi = order   [rows]  which samples
+;   rdx = out     [rows x pixels]
+;   rcx = rows    >= 0
+;   r8  = pixels  of an image
+;   clobbers what a call may
+%define images      rbx
+%define order       rbp                         ; the next sample's number
+%define out         r12                         ; the next row
+%define rows        r13                         ; rows still to do
+%define pixels      r14
+
+gather_images:
+    push    rbx
+    push    rbp
+    push    r12
+    push    r13
+    push    r14                                 ; 8 + 5 * 8: calls are 16-byte aligned
+    mov     images, rdi
+    mov     order, rsi
+    mov     out, rdx
+    mov     rows, rcx
+    mov     pixels, r8
+
+.row:
+    test    rows, rows
+    jz      .done
+    mov     edi, [order]                        ; 32 bits: the upper half becomes 0
+    imul    rdi, pixels
+    add     rdi, images
+    mov     rsi, out
+    mov     rdx, pixels
+    call    scale_pixels
+    add     order, INDEX
+    lea     out, [out + pixels * F32]
+    dec     rows
+    jmp     .row
+
+.done:
+    pop     r14
+    pop     r13
+    pop     r12
+    pop     rbp
+    pop     rbx
+    ret
+.end:
+
+%undef images
+%undef order
+%undef out
+%undef rows
+%undef pixels
+
+;   void gather_labels(const uint8_t *labels, const uint32_t *order, uint8_t *out, int64_t rows)
+;   rdi = labels  [samples]
+;   rsi = order   [rows]  which samples
+;   rdx = out     [rows]
+;   rcx = rows    >= 0
+;   clobbers rax, r8
+%define labels      rdi
+%define order       rsi
+%define out         rdx
+%define rows        rcx
+%define n           r8
+
+gather_labels:
+    xor     n, n
+.loop:
+    cmp     n, rows
+    jge     .done
+    mov     eax, [order + n * INDEX]
+    mov     al, [labels + rax]
+    mov     [out + n], al
+    inc     n
+    jmp     .loop
+.done:
+    ret
+.end:
+
+%undef labels
+%undef order
+%undef out
+%undef rows
+%undef n
+
+;   void scale_pixels(const uint8_t *pixels, float *out, int64_t count)
+;   rdi = pixels  [count]
+;   rsi = out     [count]  pixels / 255
+;   rdx = count   >= 0
+;   clobbers rax, rdx, rdi, rsi, xmm0-2
+%define pixels      rdi
+%define out         rsi
+%define count       rdx                         ; pixels still to do
+%define value       xmm0
+%define zero        xmm1
+%define white       xmm2                        ; 255.0 in all lanes
+
+scale_pixels:
+    xorps   zero, zero
+    mov     eax, PIXEL_MAX
+    cvtsi2ss white, eax
+    shufps  white, white, 0
+.loop:
+    sub     count, 4
+    jl      .tail
+    movd    value, [pixels]                     ; 4 bytes
+    punpcklbw value, zero                       ; 4 words
+    punpcklwd value, zero                       ; 4 double words
+    cvtdq2ps value, value
+    divps   value, white
+    movups  [out], value
+    add     pixels, 4
+    add     out, 4 * F32
+    jmp     .loop
+
+.tail:
+    add     count, 4                            ; what the last subtraction took too much
+.one:
+    jz      .done
+    movzx   eax, byte [pixels]
+    cvtsi2ss value, eax
+    divss   value, white
+    movss   [out], value
+    inc     pixels
+    add     out, F32
+    dec     count
+    jmp     .one
+
+.done:
+    ret
+.end:
+
+%undef pixels
+%undef out
+%undef count
+%undef value
+%undef zero
+%undef white
+
+    section .note.GNU-stack noalloc noexec nowrite progbits

@@ -1,0 +1,305 @@
+; The command line: --name value or --name=value, by a table.
+;
+; A new option is a line of the table and a variable. The defaults go through the same
+; parsers as what a user types, so --help shows exactly what is used.
+
+%include "exit.inc"
+%include "option.inc"
+
+    default rel
+
+    extern  parse_text, parse_whole, parse_count, parse_real, parse_flag    ; option_value.asm
+    extern  fail                                ; fail.asm
+    extern  printf, exit, strcspn, strlen, memcmp
+
+    global  parse_options:function (parse_options.end - parse_options)
+    global  find_option:function (find_option.end - find_option)
+    global  print_help:function (print_help.end - print_help)
+
+    global  data_directory:data (data_directory.end - data_directory)
+    global  epochs:data (epochs.end - epochs)
+    global  seed:data (seed.end - seed)
+    global  learning_rate:data (learning_rate.end - learning_rate)
+    global  train_limit:data (train_limit.end - train_limit)
+    global  test_limit:data (test_limit.end - test_limit)
+    global  no_shuffle:data (no_shuffle.end - no_shuffle)
+
+; OPTION name, metavar, default, parser, variable, least, most, help: a line of the table.
+; An empty metavar: the option takes no value.
+%macro OPTION 8
+[section .rodata]
+%%name:     db %1, 0
+%%metavar:  db %2, 0
+%%default:  db %3, 0
+%%help:     db %8, 0
+__?SECT?__
+    istruc  option
+    at      option.name,    dq %%name
+    at      option.metavar, dq %%metavar
+    at      option.default, dq %%default
+    at      option.help,    dq %%help
+    at      option.parse,   dq %4
+    at      option.target,  dq %5
+    at      option.least,   dq %6
+    at      option.most,    dq %7
+    iend
+%endmacro
+
+    section .data align=8
+
+table:
+    OPTION "data",        "DIR", "dataset", parse_text,  data_directory, 0, 0, \
+           "where MNIST's four unpacked IDX files are"
+    OPTION "epochs",      "N",   "10",      parse_whole, epochs, 1, 100000, \
+           "how often to go through the training set"
+    OPTION "seed",        "N",   "42",      parse_whole, seed, 0, 0xffffffffffffffff, \
+           "of the random weights and the order of the samples"
+    OPTION "lr",          "RATE", "0.01",   parse_real,  learning_rate, 1.0e-6, 10.0, \
+           "learning rate"
+    OPTION "train-limit", "N",   "all",     parse_count, train_limit, 1, 0xffffffff, \
+           "use only the first N training samples"
+    OPTION "test-limit",  "N",   "all",     parse_count, test_limit, 1, 0xffffffff, \
+           "use only the first N test samples"
+    OPTION "no-shuffle",  "",    "",        parse_flag,  no_shuffle, 0, 0, \
+           "take the samples in the order of the file"
+    OPTION "help",        "",    "",        print_help,  0, 0, 0, \
+           "print this and exit"
+table_end:
+
+    section .text
+
+;   void parse_options(int argc, char **argv)
+;   edi = argc
+;   rsi = argv
+;   writes the variables of the table
+;   ends the program on --help and on anything that is wrong
+;   clobbers what a call may
+%define argv        rbx                         ; the next argument, ends with a null pointer
+%define entry       rbp
+%define argument    r12
+%define value       r13                         ; text after the '=', or 0
+%define length      r14                         ; of the name
+
+parse_options:
+    push    rbx
+    push    rbp
+    push    r12
+    push    r13
+    push    r14                                 ; 8 + 5 * 8: calls are 16-byte aligned
+    mov     argv, rsi
+
+    lea     entry, [table]
+.default:
+    mov     rdi, [entry + option.default]
+    cmp     byte [rdi], 0
+    je      .no_default
+    mov     rsi, entry
+    call    [entry + option.parse]
+.no_default:
+    add     entry, option_size
+    lea     rax, [table_end]
+    cmp     entry, rax
+    jb      .default
+
+    cmp     qword [argv], 0                     ; a program can be started without even a name
+    je      .done
+    add     argv, 8
+.argument:
+    mov     argument, [argv]
+    test    argument, argument
+    jz      .done
+    add     argv, 8
+    cmp     word [argument], '--'
+    jne     .unexpected
+
+    lea     rdi, [argument + 2]
+    lea     rsi, [equals]
+    call    strcspn
+    mov     length, rax
+    lea     rdi, [argument + 2]
+    mov     rsi, length
+    call    find_option
+    test    rax, rax
+    jz      .unknown
+    mov     entry, rax
+
+    lea     value, [argument + 2 + length]      ; the '=', if there is one
+    cmp     byte [value], 0
+    lea     value, [value + 1]                  ; lea: the flags are still wanted
+    jne     .with_equals
+    mov     rdi, [entry + option.metavar]
+    cmp     byte [rdi], 0
+    je      .parse                              ; a flag: its parser reads no value
+
+    mov     value, [argv]
+    test    value, value
+    jz      .no_value
+    cmp     word [value], '--'                  ; the next option, not a value
+    je      .no_value
+    add     argv, 8
+    jmp     .parse
+.with_equals:
+    mov     rdi, [entry + option.metavar]
+    cmp     byte [rdi], 0
+    je      .needless_value
+.parse:
+    mov     rdi, value
+    mov     rsi, entry
+    call    [entry + option.parse]
+    jmp     .argument
+
+.done:
+    pop     r14
+    pop     r13
+    pop     r12
+    pop     rbp
+    pop     rbx
+    ret
+
+.unexpected:
+    mov     edi, EXIT_OPTIONS
+    lea     rsi, [unexpected]
+    mov     rdx, argument
+    call    fail
+.unknown:
+    mov     edi, EXIT_OPTIONS
+    lea     rsi, [unknown]
+    mov     rdx, argument
+    call    fail
+.no_value:
+    mov     edi, EXIT_OPTIONS
+    lea     rsi, [no_value]
+    mov     rdx, [entry + option.name]
+    mov     rcx, [entry + option.metavar]
+    call    fail
+.needless_value:
+    mov     edi, EXIT_OPTIONS
+    lea     rsi, [needless_value]
+    mov     rdx, argument
+    mov     rcx, [entry + option.name]
+    call    fail
+.end:
+
+%undef argv
+%undef entry
+%undef argument
+%undef value
+%undef length
+
+;   const struct option *find_option(const char *name, size_t length)
+;   rdi = name
+;   rsi = length  of the name; the text may go on behind it
+;   returns the line of the table in rax, or 0
+;   clobbers what a call may
+%define name        rbx
+%define length      rbp
+%define entry       r12
+
+find_option:
+    push    rbx
+    push    rbp
+    push    r12                                 ; 8 + 3 * 8: calls are 16-byte aligned
+    mov     name, rdi
+    mov     length, rsi
+    lea     entry, [table]
+.loop:
+    mov     rdi, [entry + option.name]
+    call    strlen
+    cmp     rax, length
+    jne     .next
+    mov     rdi, [entry + option.name]
+    mov     rsi, name
+    mov     rdx, length
+    call    memcmp
+    test    eax, eax
+    jz      .done
+.next:
+    add     entry, option_size
+    lea     rax, [table_end]
+    cmp     entry, rax
+    jb      .loop
+    xor     entry, entry
+.done:
+    mov     rax, entry
+    pop     r12
+    pop     rbp
+    pop     rbx
+    ret
+.end:
+
+%undef name
+%undef length
+%undef entry
+
+;   noreturn void print_help(void)
+;   every option with its default on stdout, then exit code 0
+%define entry       rbx
+
+print_help:
+    push    rbx                                 ; 8 + 8: calls are 16-byte aligned
+    lea     rdi, [help_head]
+    xor     eax, eax
+    call    printf
+
+    lea     entry, [table]
+.loop:
+    lea     rdi, [help_plain]
+    mov     rsi, [entry + option.name]
+    mov     rdx, [entry + option.metavar]
+    mov     rcx, [entry + option.help]
+    mov     r8, [entry + option.default]
+    cmp     byte [r8], 0
+    je      .print
+    lea     rdi, [help_default]
+.print:
+    xor     eax, eax
+    call    printf
+    add     entry, option_size
+    lea     rax, [table_end]
+    cmp     entry, rax
+    jb      .loop
+
+    xor     edi, edi
+    call    exit
+.end:
+
+%undef entry
+
+    section .bss align=8
+
+data_directory: resq 1                          ; const char *
+.end:
+epochs:         resq 1                          ; uint64
+.end:
+seed:           resq 1                          ; uint64
+.end:
+train_limit:    resq 1                          ; uint64
+.end:
+test_limit:     resq 1                          ; uint64
+.end:
+no_shuffle:     resq 1                          ; 0 or 1
+.end:
+learning_rate:  resd 1                          ; float
+.end:
+
+    section .rodata
+
+equals:
+    db  "=", 0
+unexpected:
+    db  "unexpected argument '%s', wanted options only; see --help", 0
+unknown:
+    db  "unknown option '%s'; see --help", 0
+no_value:
+    db  "--%s needs a value, wanted %s; see --help", 0
+needless_value:
+    db  "'%s': this option takes no value; write --%s", 0
+help_head:
+    db  "Usage: mnist [OPTION]...", 10
+    db  "Train a neural network that reads handwritten digits.", 10, 10, 0
+help_plain:
+    db  "  --%-11s %-5s %s", 10, 0
+help_default:
+    db  "  --%-11s %-5s %s (%s)", 10, 0
+
+    section .note.GNU-stack noalloc noexec nowrite progbits
