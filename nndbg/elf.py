@@ -61,6 +61,7 @@ class Executable:
 
     path: Path
     is_pie: bool
+    entry: int
     symbols: Mapping[str, Symbol]
     ambiguous: frozenset[str]
     probes: tuple[Probe, ...]
@@ -137,6 +138,7 @@ def read_executable(path: Path) -> Executable:
             return Executable(
                 path=path.resolve(),
                 is_pie=elf["e_type"] == "ET_DYN",
+                entry=elf["e_entry"],
                 symbols=MappingProxyType(symbols),
                 ambiguous=frozenset(ambiguous),
                 probes=tuple(_probes(elf)),

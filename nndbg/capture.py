@@ -1,0 +1,40 @@
+"""Arrays read from the program at one stop, immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from nndbg.layermap import Buffer
+
+Flat = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """What the buffers held when the program stopped.
+
+    `op` is the op that is complete, None where a step begins; `stop` counts the captures of a
+    session from 0. `flat` holds each buffer in one dimension and in its whole reserved extent, by
+    name, read-only; `addresses` says where it began. Constant buffers are not in it.
+    """
+
+    step: int
+    op: str | None
+    stop: int
+    address: int
+    sizes: Mapping[str, int]
+    addresses: Mapping[str, int]
+    flat: Mapping[str, Flat]
+
+    def shaped(self, buffer: Buffer) -> NDArray[Any]:
+        """Return `buffer` in its shape at this stop; a view, read-only."""
+        return shape(self.flat[buffer.name], buffer, self.sizes)
+
+
+def shape(flat: Flat, buffer: Buffer, sizes: Mapping[str, int]) -> NDArray[Any]:
+    """Return the elements of `flat` that `buffer` has with these sizes, in its shape."""
+    return flat[: buffer.elements(sizes)].reshape(buffer.extents(sizes))

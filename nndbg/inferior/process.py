@@ -1,0 +1,209 @@
+"""Run control of the program under GDB: start, breakpoints, resume, wait, interrupt, kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from nndbg.elf import Executable
+from nndbg.errors import GdbError, InterruptedByUser, ProgramError
+from nndbg.inferior.memory import Memory
+from nndbg.inferior.mi import Conversation, Record
+from nndbg.inferior.terminal import Terminal
+
+_AT_NULL, _AT_ENTRY = 0, 9
+# What a signal needs to reach the program and come back as a stop, in seconds.
+_INTERRUPT_LIMIT = 5.0
+
+_SETTINGS = (
+    "mi-async on",
+    "startup-with-shell off",
+    "confirm off",
+    "pagination off",
+    "debuginfod enabled off",
+    "auto-load off",
+    "breakpoint always-inserted on",
+)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why the program stands still, or that it ended; addresses as linked."""
+
+    reason: str
+    address: int = 0
+    breakpoint: int | None = None
+    signal: str | None = None
+    exit_code: int | None = None
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether the program is gone."""
+        return self.reason.startswith("exited")
+
+
+class Inferior:
+    """One program under one GDB. Owns both: `close` leaves nothing running.
+
+    Everything but `interrupt` belongs to one thread.
+    """
+
+    def __init__(
+        self, executable: Executable, arguments: Sequence[str] = (), gdb: str = "gdb"
+    ) -> None:
+        """Start the program and stop it before its first instruction.
+
+        Raises GdbError when GDB cannot be had, ProgramError when the program cannot be started.
+        """
+        self.executable = executable
+        self.terminal = Terminal()
+        self._interrupting = False
+        self._pid: int | None = None
+        self._memory: Memory | None = None
+        self._conversation: Conversation | None = None
+        options = [word for setting in _SETTINGS for word in ("-iex", f"set {setting}")]
+        try:
+            self._conversation = Conversation(
+                gdb, [*options, "--args", str(executable.path), *arguments]
+            )
+            self._conversation.listen(self.terminal.descriptor, self.terminal.hear)
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The program's process number."""
+        if self._pid is None:
+            raise ProgramError("the program is not running.")
+        return self._pid
+
+    @property
+    def memory(self) -> Memory:
+        """The program's memory; addresses as loaded."""
+        if self._memory is None:
+            raise ProgramError("the program is not running.")
+        return self._memory
+
+    @property
+    def _gdb(self) -> Conversation:
+        if self._conversation is None:
+            raise GdbError("the session is closed.")
+        return self._conversation
+
+    def _start(self) -> None:
+        self._gdb.command(f"-inferior-tty-set {self.terminal.path}")
+        try:
+            self._gdb.command('-interpreter-exec console "starti"')
+        except GdbError as error:
+            raise ProgramError(
+                f"{self.executable.path}: GDB cannot start it: {self._gdb.talk or error}. "
+                "Is it executable, and built for this machine?"
+            ) from error
+        started = self._gdb.event(["thread-group-started"], _INTERRUPT_LIMIT)
+        if started is None or self._gdb.event(["stopped"], _INTERRUPT_LIMIT) is None:
+            raise GdbError("GDB did not say that the program started. `nndbg doctor` tells more.")
+        self._pid = int(started["payload"]["pid"])
+        self._memory = Memory(self._pid)
+        self.load_offset = self._offset() if self.executable.is_pie else 0
+
+    def _offset(self) -> int:
+        """Return how far a position-independent program was moved: AT_ENTRY says where it is."""
+        auxv = Path(f"/proc/{self.pid}/auxv").read_bytes()
+        for key, value in struct.iter_unpack("<QQ", auxv):
+            if key == _AT_ENTRY:
+                return int(value) - self.executable.entry
+            if key == _AT_NULL:
+                break
+        raise ProgramError("the kernel does not say where the program was loaded.")
+
+    def break_at(self, address: int) -> int:
+        """Set a breakpoint at an address as linked; returns its number."""
+        answer = self._gdb.command(f"-break-insert *{address + self.load_offset:#x}")
+        return int(answer["bkpt"]["number"])
+
+    def enable(self, breakpoints: Iterable[int], on: bool = True) -> None:
+        """Enable, or disable, breakpoints by number."""
+        numbers = " ".join(map(str, breakpoints))
+        if numbers:
+            self._gdb.command(f"-break-{'enable' if on else 'disable'} {numbers}")
+
+    def resume(self, timeout: float) -> Stop:
+        """Let the program run to its next stop.
+
+        Raises ProgramError when it does not stop within `timeout` seconds (it is interrupted, and
+        the error says where it was), InterruptedByUser when `interrupt` stopped it.
+        """
+        self._gdb.command("-exec-continue")
+        return self._wait(timeout)
+
+    def interrupt(self) -> None:
+        """Stop the running program; may be called from any thread."""
+        self._interrupting = True
+        self._signal(signal.SIGINT)
+
+    def _wait(self, timeout: float) -> Stop:
+        record = self._gdb.event(["stopped"], timeout)
+        if record is None:
+            self._signal(signal.SIGINT)
+            record = self._gdb.event(["stopped"], _INTERRUPT_LIMIT)
+            if record is None:
+                raise GdbError("the program runs and cannot be interrupted; it is killed.")
+            stop = self._stop(record)
+            raise ProgramError(
+                f"the program did not reach the next boundary within {timeout:g} s. "
+                f"It was {'gone' if stop.is_exit else 'in ' + self.describe(stop.address)}. "
+                "Does a loop end? A longer limit: --timeout."
+            )
+        stop = self._stop(record)
+        if stop.signal == "SIGINT" and self._interrupting:
+            self._interrupting = False
+            raise InterruptedByUser(f"interrupted in {self.describe(stop.address)}")
+        return stop
+
+    def _stop(self, record: Record) -> Stop:
+        payload = record["payload"]
+        frame = payload.get("frame", {})
+        number = payload.get("bkptno")
+        stop = Stop(
+            reason=payload.get("reason", ""),
+            address=int(frame["addr"], 16) - self.load_offset if "addr" in frame else 0,
+            breakpoint=int(number) if number is not None else None,
+            signal=payload.get("signal-name"),
+            exit_code=int(payload["exit-code"], 8) if "exit-code" in payload else None,
+        )
+        if stop.is_exit:
+            self._pid = None
+            self.terminal.drain()
+        return stop
+
+    def describe(self, address: int) -> str:
+        """Return a place in words: `dense (asm/dense.asm:42) at 0x401234`."""
+        function = self.executable.function_at(address)
+        line = self.executable.line_at(address)
+        name = function.name if function else "unknown code"
+        return f"{name}{f' ({line})' if line else ''} at {address:#x}"
+
+    def _signal(self, number: int) -> None:
+        pid = self._pid
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def close(self) -> None:
+        """Kill the program and end GDB."""
+        self._signal(signal.SIGKILL)
+        self._pid = None
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None
+        if self._conversation is not None:
+            self._conversation.close()
+            self._conversation = None
+        self.terminal.close()

@@ -1,0 +1,156 @@
+"""A run seen op by op: moves a source of captures along and judges what it yields."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from numpy.typing import NDArray
+
+from nndbg.capture import Capture, Flat, shape
+from nndbg.compare import Mode
+from nndbg.elf import Executable
+from nndbg.errors import UsageError
+from nndbg.layermap import Buffer, LayerMap
+from nndbg.ledger import Observation, StepLedger
+
+
+class Source(Protocol):
+    """Where captures come from: a live program, a recording, a test."""
+
+    layer_map: LayerMap
+    executable: Executable | None
+
+    @property
+    def output(self) -> str:
+        """What the program printed so far."""
+
+    def start(self, step: int) -> Capture:
+        """Go, from the beginning, to where `step` begins."""
+
+    def next(self) -> Capture | None:
+        """Go to the next stop; None once the program has ended."""
+
+    def constant(self, buffer: Buffer) -> Flat:
+        """Return a constant buffer in one dimension."""
+
+    def interrupt(self) -> None:
+        """Stop the program where it is, from any thread."""
+
+    def close(self) -> None:
+        """Let go of the program."""
+
+
+class Session:
+    """A run that is judged op by op. Owns its source: use it in a `with` statement, or close it."""
+
+    def __init__(self, source: Source, modes: Collection[Mode] = (Mode.LOCAL,)) -> None:
+        self._source = source
+        self._modes = tuple(modes)
+        self._ledger: StepLedger | None = None
+        self.layer_map = source.layer_map
+        self.executable = source.executable
+        self.capture: Capture | None = None
+        self.has_ended = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """Return the buffer `name` as the program has it at this stop, read-only, in its shape.
+
+        Raises UsageError when the map names no such buffer, or nothing has run yet.
+        """
+        buffer = self.layer_map.buffers.get(name)
+        if buffer is None:
+            known = ", ".join(self.layer_map.buffers)
+            raise UsageError(f"the layer map has no buffer {name}. It has: {known}.")
+        if self.capture is None:
+            raise UsageError("nothing has run yet: start the session, or run to an op first.")
+        if buffer.is_constant:
+            return shape(self._source.constant(buffer), buffer, self.capture.sizes)
+        return self.capture.shaped(buffer)
+
+    @property
+    def output(self) -> str:
+        """What the program printed so far; to be escaped before it is shown."""
+        return self._source.output
+
+    def start(self, step: int = 0) -> Capture:
+        """Run from the program's beginning to where `step` begins."""
+        self.has_ended = False
+        self._begin(self._source.start(step))
+        assert self.capture is not None
+        return self.capture
+
+    def next_op(self) -> tuple[Observation, ...]:
+        """Run until at least one op could be judged; empty once the program has ended."""
+        if self._ledger is None:
+            self.start()
+        while not self.has_ended:
+            if found := self._advance():
+                return found
+        return ()
+
+    def finish_step(self) -> Iterator[Observation]:
+        """Yield the ops of this step that are still to come; leaves the next step about to begin.
+
+        Ops that the step never completes come last, as unwritten.
+        """
+        if self._ledger is None:
+            self.start()
+        assert self.capture is not None
+        step = self.capture.step
+        while not self.has_ended and self.capture.step == step:
+            yield from self._advance()
+
+    def run_to(self, op: str, step: int | None = None) -> Observation:
+        """Run to where `op` is judged, in `step` or where it comes next.
+
+        Raises UsageError when the map has no such op or the program ends before.
+        """
+        if self.layer_map.op(op) is None:
+            known = ", ".join(o.name for o in self.layer_map.ops)
+            raise UsageError(f"the layer map has no op {op}. It has: {known}.")
+        if step is not None and (self.capture is None or self.capture.step != step):
+            self.start(step)
+        while found := self.next_op():
+            for observation in found:
+                if observation.op.name == op:
+                    return observation
+        raise UsageError(f"the program ended before {op} was complete.")
+
+    def interrupt(self) -> None:
+        """Stop the program where it is; for another thread than the one that runs it."""
+        self._source.interrupt()
+
+    def close(self) -> None:
+        """Let go of the program."""
+        self._source.close()
+
+    def _begin(self, capture: Capture) -> None:
+        self.capture = capture
+        self._ledger = StepLedger(self.layer_map, capture, self._source.constant, self._modes)
+
+    def _advance(self) -> tuple[Observation, ...]:
+        """Go on by one stop."""
+        assert self._ledger is not None
+        capture = self._source.next()
+        if capture is not None and capture.op is not None:
+            self.capture = capture
+            return self._ledger.see(capture)
+        late = self._ledger.end()
+        if capture is None:
+            self.has_ended = True
+        else:
+            self._begin(capture)
+        return late
