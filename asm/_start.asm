@@ -30,7 +30,7 @@
     extern  backprop                            ; backprop.asm
     extern  update                              ; gradient.asm
     extern  evaluate                            ; evaluate.asm
-    extern  print_settings, print_epoch, print_test     ; print.asm
+    extern  print_settings, print_epoch, print_test  ; print.asm
     extern  clock_seconds                       ; clock.asm
     extern  fail                                ; fail.asm
     extern  malloc, setvbuf, fflush, ferror, stdout

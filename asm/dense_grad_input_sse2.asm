@@ -44,14 +44,15 @@ TILE_INPUTS     equ 4
 %define u           xmm6
 
 ; ADD_TERMS W, sum: four products of one row of W
-%macro ADD_TERMS 2
+; .nolist: a debugger then names the line that uses it, and with it the row
+%macro ADD_TERMS 2.nolist
     movups  t, %1
     mulps   t, g
     addps   %2, t
 %endmacro
 
 ; ADD_TERM W, sum: one product, in lane 0
-%macro ADD_TERM 2
+%macro ADD_TERM 2.nolist
     movss   t, %1
     mulss   t, g
     addss   %2, t

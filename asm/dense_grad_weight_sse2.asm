@@ -51,7 +51,8 @@ TILE_OUTPUTS    equ 8
 %define x4          xmm12                       ; x[n][i .. i+3]
 
 ; ADD_TERM lane, d_lo, d_hi: adds x[n][i + lane] grad[n][...] to one row of the tile
-%macro ADD_TERM 3
+; .nolist: a debugger then names the line that uses it, and with it the row
+%macro ADD_TERM 3.nolist
     pshufd  t_lo, x4, %1 * 0b01010101           ; the lane in all four places
     movaps  t_hi, t_lo
     mulps   t_lo, g_lo

@@ -53,7 +53,8 @@ TILE_COLUMNS    equ 8
 %define z3_hi       xmm11
 
 ; ADD_TERM x, z_lo, z_hi: adds x W[k][...] to one row of the tile
-%macro ADD_TERM 3
+; .nolist: a debugger then names the line that uses it, and with it the row
+%macro ADD_TERM 3.nolist
     movss   t_lo, %1
     shufps  t_lo, t_lo, 0                       ; x x x x
     movaps  t_hi, t_lo
@@ -86,7 +87,7 @@ dense_sse2:
     jg      .column_tail
     mov     x_k, x
     lea     W_k, [W + column * F32]
-    movups  z0_lo, [b + column * F32]         ; every row starts from the bias
+    movups  z0_lo, [b + column * F32]           ; every row starts from the bias
     movups  z0_hi, [b + column * F32 + 16]
     movaps  z1_lo, z0_lo
     movaps  z1_hi, z0_hi

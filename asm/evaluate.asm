@@ -11,7 +11,7 @@
     default rel
     section .text
 
-    extern  dense1, relu1, dense2, relu2, dense3    ; forward.asm
+    extern  dense1, relu1, dense2, relu2, dense3  ; forward.asm
     extern  scale_pixels                        ; batch.asm
     extern  cross_entropy                       ; loss.asm
     extern  row_argmax                          ; row_max.asm

@@ -8,7 +8,7 @@
 
     default rel
 
-    extern  parse_text, parse_whole, parse_count, parse_real, parse_flag    ; option_value.asm
+    extern  parse_text, parse_whole, parse_count, parse_real, parse_flag  ; option_value.asm
     extern  fail                                ; fail.asm
     extern  printf, exit, strcspn, strlen, memcmp
 
@@ -109,7 +109,9 @@ parse_options:
     test    argument, argument
     jz      .done
     add     argv, 8
-    cmp     word [argument], '--'
+    cmp     byte [argument], '-'
+    jne     .unexpected
+    cmp     byte [argument + 1], '-'
     jne     .unexpected
 
     lea     rdi, [argument + 2]
@@ -134,9 +136,11 @@ parse_options:
     mov     value, [argv]
     test    value, value
     jz      .no_value
-    cmp     word [value], '--'                  ; the next option, not a value
-    je      .no_value
     add     argv, 8
+    cmp     byte [value], '-'
+    jne     .parse
+    cmp     byte [value + 1], '-'               ; the next option, not a value
+    je      .no_value
     jmp     .parse
 .with_equals:
     mov     rdi, [entry + option.metavar]

@@ -6,7 +6,7 @@
     section .text
 
     extern  printf
-    extern  data_directory, epochs, seed, learning_rate, no_shuffle     ; options.asm
+    extern  data_directory, epochs, seed, learning_rate, no_shuffle  ; options.asm
     extern  train_count, test_count             ; dataset.asm
     extern  kernels_name                        ; kernels.asm
 
