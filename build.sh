@@ -14,6 +14,7 @@ usage() {
 usage: ./build.sh               assemble and link ./mnist
        ./build.sh run [ARGS]    set everything up and start: `nndbg run ARGS` on a terminal,
                                 `nndbg check ARGS` where there is none
+       ./build.sh setup         the same, and start nothing
        ./build.sh test [ARGS]   set everything up and run every check and test;
                                 with ARGS, only `pytest ARGS`
        ./build.sh clean         remove ./mnist, build/, .venv/ and the caches
@@ -263,6 +264,7 @@ main() {
             alone set_up run
             start "$@"
             ;;
+        setup) alone set_up run ;;
         test)
             alone set_up dev
             run_tests "$@"

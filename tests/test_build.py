@@ -89,7 +89,7 @@ def test_an_unknown_command_is_a_usage_error() -> None:
 def test_help_is_an_answer_on_stdout() -> None:
     done = build(ROOT, "help")
     assert done.returncode == 0
-    for command in ("run", "test", "clean"):
+    for command in ("run", "setup", "test", "clean"):
         assert f"./build.sh {command}" in done.stdout
 
 
@@ -244,10 +244,12 @@ class SetUp:
         self.python = python
         self.calls_file = python.with_name("calls")
 
-    def start(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    def start(
+        self, *args: str, command: str = "run", **env: str
+    ) -> subprocess.CompletedProcess[str]:
         self.calls_file.write_text("")
         names = {"PYTHON": str(self.python), "CALLS": str(self.calls_file)}
-        return build(self.project, "run", *args, **names, **env)
+        return build(self.project, command, *args, **names, **env)
 
     @property
     def did(self) -> list[str]:
@@ -281,6 +283,13 @@ def test_a_second_run_sets_up_nothing(set_up: SetUp) -> None:
     set_up.start()
     assert set_up.did == ["venv", "pip", "check"]
     assert set_up.start().stderr == ""
+    assert set_up.did == ["check"]
+
+
+def test_setup_prepares_a_run_and_starts_nothing(set_up: SetUp) -> None:
+    assert set_up.start(command="setup").stdout == ""
+    assert set_up.did == ["venv", "pip"]
+    set_up.start()
     assert set_up.did == ["check"]
 
 
