@@ -1,0 +1,119 @@
+; Calls a kernel the way nobody does, and sees whether it keeps the rules of the ABI.
+;
+;   uint64_t checked_call(void *kernel, const uint64_t arguments[7], float number)
+;   rdi  = kernel
+;   rsi  = arguments  six for the registers, the seventh for the stack
+;   xmm0 = number     the kernel's float argument
+;   returns 0, or a bit for each rule that was broken: 0-5 rbx rbp r12-r15, 6 rsp,
+;   7 the direction flag, 8 the stack behind the arguments
+
+    default rel
+    section .text
+
+    global  checked_call:function (checked_call.end - checked_call)
+
+POISON          equ 0x5a5a5a5a5a5a5a00
+
+checked_call:
+    push    rbx
+    push    rbp
+    push    r12
+    push    r13
+    push    r14
+    push    r15
+    sub     rsp, 8
+    mov     [saved_rsp], rsp
+
+    mov     r11, rdi
+    mov     rax, POISON + 8
+    push    rax                                 ; a canary behind the stack's argument
+    push    qword [rsi + 6 * 8]
+
+    movaps  xmm1, [not_numbers]                 ; registers hold no zeros by chance
+%assign number 2
+%rep 14
+    movaps  xmm %+ number, xmm1
+%assign number number + 1
+%endrep
+    mov     rbx, POISON
+    mov     rbp, POISON + 1
+    mov     r12, POISON + 2
+    mov     r13, POISON + 3
+    mov     r14, POISON + 4
+    mov     r15, POISON + 5
+    mov     rax, POISON + 6
+    mov     r10, POISON + 7
+    mov     rdi, [rsi]
+    mov     rdx, [rsi + 2 * 8]
+    mov     rcx, [rsi + 3 * 8]
+    mov     r8, [rsi + 4 * 8]
+    mov     r9, [rsi + 5 * 8]
+    mov     rsi, [rsi + 8]
+    call    r11
+
+    xor     eax, eax
+    mov     rcx, POISON
+    mov     rdx, rbx
+    call    .bit
+    inc     rcx
+    mov     rdx, rbp
+    call    .bit
+    inc     rcx
+    mov     rdx, r12
+    call    .bit
+    inc     rcx
+    mov     rdx, r13
+    call    .bit
+    inc     rcx
+    mov     rdx, r14
+    call    .bit
+    inc     rcx
+    mov     rdx, r15
+    call    .bit
+    inc     rcx
+    lea     rdx, [rsp + 16]
+    cmp     rdx, [saved_rsp]
+    mov     rdx, rcx
+    je      .same_rsp
+    inc     rdx
+.same_rsp:
+    call    .bit
+    inc     rcx
+    pushfq
+    pop     rdi
+    mov     rdx, rcx
+    test    edi, 1 << 10
+    jz      .upwards
+    inc     rdx
+.upwards:
+    call    .bit
+    cld
+    inc     rcx
+    mov     rdx, [saved_rsp]
+    mov     rdx, [rdx - 8]
+    call    .bit
+
+    mov     rsp, [saved_rsp]
+    add     rsp, 8
+    pop     r15
+    pop     r14
+    pop     r13
+    pop     r12
+    pop     rbp
+    pop     rbx
+    ret
+
+.bit:                                           ; sets bit cl of rax unless rdx is rcx
+    cmp     rdx, rcx
+    je      .kept
+    bts     rax, rcx                            ; the low six bits: POISON has none of its own
+.kept:
+    ret
+.end:
+
+    section .data align=16
+
+not_numbers:    times 4 dd 0x7fc00000
+saved_rsp:      dq 0
+
+    section .note.GNU-stack noalloc noexec nowrite progbits

@@ -1,0 +1,312 @@
+"""Every kernel alone: any size, any alignment, nothing outside its arrays, the ABI kept."""
+
+import ctypes
+import mmap
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+UNIT = 2.0**-24
+PAGE = mmap.PAGESIZE
+NO_ACCESS = 0  # PROT_NONE
+KERNELS = (
+    "dense_sse2",
+    "dense_grad_weight_sse2",
+    "dense_grad_bias_sse2",
+    "dense_grad_input_sse2",
+    "sgd_sse2",
+    "relu",
+    "softmax",
+    "loss",
+    "row_max",
+    "exp",
+    "log",
+)
+SIZES = [
+    (1, 1, 1),
+    (2, 3, 5),
+    (3, 4, 8),
+    (4, 5, 9),
+    (5, 8, 10),
+    (7, 9, 31),
+    (32, 64, 10),
+    (8, 33, 17),
+]
+
+
+def gamma(terms: int) -> float:
+    return terms * UNIT / (1 - terms * UNIT)
+
+
+class Fenced:
+    """An array that ends at a page which no process may touch, or begins right behind one."""
+
+    def __init__(self, array: np.ndarray, at_end: bool) -> None:
+        self.size = array.nbytes
+        pages = -(-self.size // PAGE) + 2
+        self.memory = mmap.mmap(-1, pages * PAGE)
+        base = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
+        libc = ctypes.CDLL(None, use_errno=True)
+        for fence in (base, base + (pages - 1) * PAGE):
+            assert libc.mprotect(ctypes.c_void_p(fence), PAGE, NO_ACCESS) == 0
+        self.offset = (pages - 1) * PAGE - self.size if at_end else PAGE
+        self.address = base + self.offset
+        view = np.frombuffer(self.memory, np.uint8)
+        view[PAGE : (pages - 1) * PAGE] = 0xA5
+        self.inside = view[PAGE : (pages - 1) * PAGE]
+        self.array = np.frombuffer(self.memory, array.dtype, array.size, self.offset)
+        self.array = self.array.reshape(array.shape)
+        self.array[...] = array
+
+    def rest_is_untouched(self) -> bool:
+        begin = self.offset - PAGE
+        rest = np.delete(self.inside, np.s_[begin : begin + self.size])
+        return bool((rest == 0xA5).all())
+
+
+@pytest.fixture(scope="module")
+def kernels(root: Path, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """The sources of the kernels, assembled as the program's are, as a library."""
+    for tool in ("nasm", "gcc"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    directory = tmp_path_factory.mktemp("kernels")
+    sources = [root / "asm" / f"{name}.asm" for name in KERNELS]
+    objects = []
+    for source in [*sources, Path(__file__).with_name("checked_call.asm")]:
+        objects.append(directory / f"{source.stem}.o")
+        subprocess.run(
+            ["nasm", "-f", "elf64", "-I", f"{root}/asm/include/", "-o", objects[-1], source],
+            check=True,
+            timeout=60,
+        )
+    library = directory / "kernels.so"
+    # -Bsymbolic: the kernels call each other without going through a table of the linker
+    subprocess.run(
+        ["gcc", "-shared", "-nostdlib", "-Wl,-Bsymbolic", "-o", library, *objects],
+        check=True,
+        timeout=60,
+    )
+    return ctypes.CDLL(str(library))
+
+
+@pytest.fixture
+def call(kernels: ctypes.CDLL):
+    """Calls a kernel with arrays that are fenced on one side; returns the arrays after it."""
+    checked = kernels.checked_call
+    checked.restype = ctypes.c_uint64
+    checked.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_float]
+
+    def call(name: str, *args, number: float = 0.0, at_end: bool = True) -> list[np.ndarray]:
+        fenced = [Fenced(arg, at_end) if isinstance(arg, np.ndarray) else arg for arg in args]
+        values = [arg.address if isinstance(arg, Fenced) else arg for arg in fenced]
+        words = (ctypes.c_uint64 * 7)(*values, *[0xDEADBEEFDEADBEEF] * (7 - len(values)))
+        kernel = ctypes.cast(getattr(kernels, name), ctypes.c_void_p)
+        assert checked(kernel, words, number) == 0, "a register that the ABI protects was lost"
+        arrays = [arg for arg in fenced if isinstance(arg, Fenced)]
+        assert all(array.rest_is_untouched() for array in arrays)
+        return [array.array.copy() for array in arrays]
+
+    return call
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+def normal(random: np.random.Generator, *shape: int) -> np.ndarray:
+    return random.standard_normal(shape).astype(np.float32)
+
+
+def unwritten(*shape: int) -> np.ndarray:
+    return np.full(shape, np.nan, np.float32)
+
+
+def within(actual: np.ndarray, expected: np.ndarray, bound: np.ndarray) -> bool:
+    return bool((np.abs(actual - expected) <= bound).all())
+
+
+every_size = pytest.mark.parametrize("size", SIZES, ids=lambda s: "x".join(map(str, s)))
+both_ends = pytest.mark.parametrize("at_end", [True, False], ids=["fence behind", "fence before"])
+
+
+@every_size
+@both_ends
+def test_dense_is_x_W_plus_b(call, random, size, at_end):
+    rows, inputs, outputs = size
+    x, W, b = normal(random, rows, inputs), normal(random, inputs, outputs), normal(random, outputs)
+    *after, z = call(
+        "dense_sse2", x, W, b, unwritten(rows, outputs), rows, inputs, outputs, at_end=at_end
+    )
+    assert all((a == before).all() for a, before in zip(after, (x, W, b), strict=True))
+    x, W, b = (a.astype(float) for a in (x, W, b))
+    assert within(z, x @ W + b, gamma(inputs + 1) * (abs(x) @ abs(W) + abs(b)))
+
+
+@every_size
+@both_ends
+def test_dense_grad_weight_is_the_transposed_x_times_grad(call, random, size, at_end):
+    rows, inputs, outputs = size
+    x, grad = normal(random, rows, inputs), normal(random, rows, outputs)
+    *_, dW = call(
+        "dense_grad_weight_sse2",
+        x,
+        grad,
+        unwritten(inputs, outputs),
+        rows,
+        inputs,
+        outputs,
+        at_end=at_end,
+    )
+    x, grad = x.astype(float), grad.astype(float)
+    assert within(dW, x.T @ grad, gamma(rows + 1) * (abs(x).T @ abs(grad)))
+
+
+@every_size
+@both_ends
+def test_dense_grad_bias_is_the_sum_of_grad(call, random, size, at_end):
+    rows, _, outputs = size
+    grad = normal(random, rows, outputs)
+    *_, db = call("dense_grad_bias_sse2", grad, unwritten(outputs), rows, outputs, at_end=at_end)
+    grad = grad.astype(float)
+    assert within(db, grad.sum(axis=0), gamma(rows) * abs(grad).sum(axis=0))
+
+
+@every_size
+@both_ends
+def test_dense_grad_input_is_grad_times_the_transposed_W(call, random, size, at_end):
+    rows, inputs, outputs = size
+    grad, W = normal(random, rows, outputs), normal(random, inputs, outputs)
+    *_, dx = call(
+        "dense_grad_input_sse2",
+        grad,
+        W,
+        unwritten(rows, inputs),
+        rows,
+        inputs,
+        outputs,
+        at_end=at_end,
+    )
+    grad, W = grad.astype(float), W.astype(float)
+    assert within(dx, grad @ W.T, gamma(outputs + 1) * (abs(grad) @ abs(W).T))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 7, 8, 1025])
+@both_ends
+def test_elementwise_kernels_are_exact(call, random, count, at_end):
+    z, grad, w = (normal(random, count + 1)[:count] for _ in range(3))
+    z[: count // 3] = 0
+    assert (call("relu", z, unwritten(count), count, at_end=at_end)[-1] == np.maximum(z, 0)).all()
+    *_, dz = call("relu_grad", grad, z, unwritten(count), count, at_end=at_end)
+    assert (dz == np.where(z > 0, grad, 0)).all()
+    rate = np.float32(0.3)
+    after, _ = call("sgd_sse2", w, grad, count, number=float(rate), at_end=at_end)
+    assert (after == w - rate * grad).all()
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_relu_lets_a_nan_through(call, place):
+    z = np.array([1, -1, 2, -2, 3], np.float32)
+    z[place] = np.nan
+    _, h = call("relu", z, unwritten(5), 5)
+    np.testing.assert_array_equal(h, np.where(np.isnan(z), np.nan, np.maximum(z, 0)))
+
+
+@pytest.mark.parametrize("classes", [1, 2, 10, 13])
+@pytest.mark.parametrize("scale", [1, 30, 3000])
+@both_ends
+def test_softmax_and_loss_hold_for_any_size_of_z(call, random, classes, scale, at_end):
+    rows = 5
+    z = normal(random, rows, classes) * np.float32(scale)
+    y = random.integers(0, classes, rows).astype(np.uint8)
+    shifted = z.astype(float) - z.max(axis=1, keepdims=True)
+    e = np.exp(shifted)
+    expected = e / e.sum(axis=1, keepdims=True)
+    _, p = call("softmax", z, unwritten(rows, classes), rows, classes, at_end=at_end)
+    # the rounded difference in the exponent, the exp, the sum, the division; then underflow
+    bound = expected * gamma(2 * (4 + classes)) * (1 + abs(shifted)) + 2.0**-149
+    assert within(p, expected, bound)
+
+    *_, loss = call("cross_entropy", z, y, unwritten(1), rows, classes, at_end=at_end)
+    each = np.log(e.sum(axis=1)) - shifted[np.arange(rows), y]
+    terms = np.log(e.sum(axis=1)) + abs(shifted[np.arange(rows), y]) + 1
+    assert abs(loss[0] - each.mean()) <= gamma(classes + rows + 8) * terms.mean()
+
+    *_, grad = call("cross_entropy_grad", p, y, unwritten(rows, classes), rows, classes)
+    onehot = np.eye(classes, dtype=np.float32)[y]
+    assert (grad == (p - onehot) / np.float32(rows)).all()
+
+
+@pytest.mark.parametrize("name", ["exp_f32", "log_f32"])
+def test_exp_and_log_are_within_one_unit_in_the_last_place(kernels, name):
+    function = getattr(kernels, name)
+    function.restype, function.argtypes = ctypes.c_float, [ctypes.c_float]
+    exact = {"exp_f32": np.exp, "log_f32": np.log}[name]
+    least = {"exp_f32": 0xC2D00000, "log_f32": 0x7F7FFFFF}[name]  # -104, the largest float
+    bits = np.concatenate(
+        [np.arange(0, 0x42B17000, 54_323), np.arange(0x80000000, least, 54_323)]
+        if name == "exp_f32"
+        else [np.arange(1, least, 54_323)]
+    )
+    for x in bits.astype(np.uint32).view(np.float32):
+        expected = exact(np.float64(x))
+        last_place = np.spacing(np.float32(abs(expected)))
+        assert abs(function(x) - expected) <= 0.51 * last_place, float(x).hex()
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "expected"),
+    [
+        ("exp_f32", 0.0, 1.0),
+        ("exp_f32", -0.0, 1.0),
+        ("exp_f32", 1e30, np.inf),
+        ("exp_f32", np.inf, np.inf),
+        ("exp_f32", -1e30, 0.0),
+        ("exp_f32", -np.inf, 0.0),
+        ("exp_f32", np.nan, np.nan),
+        ("log_f32", 1.0, 0.0),
+        ("log_f32", 0.0, -np.inf),
+        ("log_f32", -0.0, -np.inf),
+        ("log_f32", -1.0, np.nan),
+        ("log_f32", -np.inf, np.nan),
+        ("log_f32", np.inf, np.inf),
+        ("log_f32", np.nan, np.nan),
+    ],
+)
+def test_exp_and_log_know_the_numbers_that_are_none(kernels, name, x, expected):
+    function = getattr(kernels, name)
+    function.restype, function.argtypes = ctypes.c_float, [ctypes.c_float]
+    np.testing.assert_array_equal(function(x), expected)
+
+
+def test_every_kernel_of_the_table_is_tested_here(root: Path):
+    table = (root / "asm" / "kernels.asm").read_text()
+    extern = re.findall(r"^    extern  (\w+)", table, flags=re.MULTILINE)
+    assert extern
+    assert set(extern) <= set(KERNELS)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "bit"),
+    [
+        ("clobbers_rbx", b"\x31\xdb\xc3", 0),  # xor ebx, ebx; ret
+        ("clobbers_r15", b"\x4d\x31\xff\xc3", 5),  # xor r15, r15; ret
+        ("leaves_the_direction_flag", b"\xfd\xc3", 7),  # std; ret
+        ("overwrites_the_stack", b"\x48\xc7\x44\x24\x10\x00\x00\x00\x00\xc3", 8),  # mov [rsp+16], 0
+        ("keeps_the_rules", b"\xc3", None),
+    ],
+)
+def test_the_checked_call_sees(kernels: ctypes.CDLL, fault: str, code: bytes, bit: int | None):
+    memory = mmap.mmap(-1, PAGE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    memory.write(code)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    checked = kernels.checked_call
+    checked.restype = ctypes.c_uint64
+    checked.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_float]
+    broken = checked(address, (ctypes.c_uint64 * 7)(), 0.0)
+    assert broken == (0 if bit is None else 1 << bit), fault
