@@ -114,7 +114,7 @@ link_program() {
     mv build/mnist.new mnist
 }
 
-# An old ./mnist goes before its first object changes: what is there is always what the sources say.
+# ./mnist goes before the first of its objects does: while it is there, it is made of those beside it.
 build_program() {
     local source object job objects=() jobs=() shared=(build.sh asm/mnist.toml asm/include/*)
 
@@ -136,7 +136,7 @@ build_program() {
         wait "$job" || fail 1 "a file was not assembled, so there is no ./mnist"
     done
 
-    if ! is_newer_than_all mnist "${objects[@]}"; then link_program "${objects[@]}"; fi
+    if [[ ! -e mnist ]]; then link_program "${objects[@]}"; fi
 }
 
 # --- the virtual environment: nndbg itself, editable, and what it needs ---
@@ -213,7 +213,10 @@ alone() {
     local lock
     mkdir -p build
     exec {lock}<build
-    flock "$lock"
+    if ! flock --nonblock "$lock"; then
+        say "waiting for another build of this directory"
+        flock "$lock"
+    fi
     "$@"
     exec {lock}<&-
 }
