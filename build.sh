@@ -114,9 +114,9 @@ link_program() {
     mv build/mnist.new mnist
 }
 
-# ./mnist goes before the first of its objects does: while it is there, it is made of those beside it.
+# ./mnist goes before the first of its objects does: while it is there, it is made of those.
 build_program() {
-    local source object job objects=() jobs=() shared=(build.sh asm/mnist.toml asm/include/*)
+    local source object job failed=0 objects=() jobs=() shared=(build.sh asm/mnist.toml asm/include/*)
 
     for object in build/*.o; do
         source=${object/#build/asm}
@@ -133,8 +133,9 @@ build_program() {
         jobs+=($!)
     done
     for job in "${jobs[@]}"; do
-        wait "$job" || fail 1 "a file was not assembled, so there is no ./mnist"
+        wait "$job" || failed=$((failed + 1))
     done
+    if ((failed)); then fail 1 "no ./mnist: $failed of ${#objects[@]} files could not be assembled"; fi
 
     if [[ ! -e mnist ]]; then link_program "${objects[@]}"; fi
 }
