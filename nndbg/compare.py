@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -59,6 +60,14 @@ class Element:
     expected: float
     bound: float
     ulps: int | None
+
+    @property
+    def share(self) -> float:
+        """The distance as a share of the bound; infinite where one of the two is no number."""
+        gap = abs(self.actual - self.expected)
+        if self.actual == self.expected:
+            return 0.0
+        return gap / self.bound if self.bound > 0 and math.isfinite(gap) else math.inf
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,13 @@ from nndbg.ledger import Observation, StepLedger
 class Source(Protocol):
     """Where captures come from: a live program, a recording, a test."""
 
-    layer_map: LayerMap
-    executable: Executable | None
+    @property
+    def layer_map(self) -> LayerMap:
+        """The map that says what is captured."""
+
+    @property
+    def executable(self) -> Executable | None:
+        """The program's file, None where only its captures are left."""
 
     @property
     def output(self) -> str:
@@ -79,6 +84,11 @@ class Session:
         if buffer.is_constant:
             return shape(self._source.constant(buffer), buffer, self.capture.sizes)
         return self.capture.shaped(buffer)
+
+    @property
+    def program(self) -> str:
+        """What to call the program: its file, or the name that the map gives it."""
+        return str(self.executable.path) if self.executable else self.layer_map.name
 
     @property
     def output(self) -> str:

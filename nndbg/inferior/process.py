@@ -128,6 +128,10 @@ class Inferior:
         answer = self._gdb.command(f"-break-insert *{address + self.load_offset:#x}")
         return int(answer["bkpt"]["number"])
 
+    def watch(self, expression: str) -> None:
+        """Arm a hardware watchpoint for writes to what `expression` names in GDB's language."""
+        self._gdb.command(f'-break-watch "{expression}"')
+
     def enable(self, breakpoints: Iterable[int], on: bool = True) -> None:
         """Enable, or disable, breakpoints by number."""
         numbers = " ".join(map(str, breakpoints))

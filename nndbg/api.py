@@ -1,0 +1,53 @@
+"""What `import nndbg` offers: open a program, or check it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from os import PathLike
+from pathlib import Path
+
+from nndbg.compare import Mode
+from nndbg.elf import read_executable
+from nndbg.hunt import check_steps
+from nndbg.inferior import LiveSource
+from nndbg.layermap import load_map
+from nndbg.report import Report
+from nndbg.session import Session
+
+StrPath = str | PathLike[str]
+
+DEFAULT_TIMEOUT = 30.0
+
+
+def open(
+    program: StrPath = "./mnist",
+    *,
+    map: StrPath | None = None,
+    arguments: Sequence[str] = (),
+    modes: Collection[Mode] = (Mode.LOCAL,),
+    timeout: float = DEFAULT_TIMEOUT,
+) -> Session:
+    """Return a session of `program` under GDB; nothing runs before the first call on it.
+
+    `map` is the layer map, or None for the one in the executable; `timeout` how many seconds the
+    program may take from one boundary to the next. Raises UsageError or MapError.
+    """
+    placed = load_map(read_executable(Path(program)), None if map is None else Path(map))
+    return Session(LiveSource(placed, arguments, timeout), modes)
+
+
+def check(
+    program: StrPath = "./mnist",
+    *,
+    steps: range = range(3),
+    map: StrPath | None = None,
+    arguments: Sequence[str] = (),
+    modes: Collection[Mode] = (Mode.LOCAL,),
+    timeout: float = DEFAULT_TIMEOUT,
+) -> Report:
+    """Check every op of `steps` and return the report, true where all agrees.
+
+    Raises UsageError or MapError before anything runs; a program that fails is in the report.
+    """
+    with open(program, map=map, arguments=arguments, modes=modes, timeout=timeout) as session:
+        return check_steps(session, steps)

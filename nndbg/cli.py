@@ -1,0 +1,322 @@
+"""The commands: takes the command line apart, calls the core, says what came of it.
+
+stdout is for data, stderr for talk; nothing but this module and the renderers prints.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn, Protocol
+
+import rich_click as click
+from click.exceptions import Exit
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nndbg.api import DEFAULT_TIMEOUT
+from nndbg.api import open as open_session
+from nndbg.compare import Mode
+from nndbg.dataset import prepare
+from nndbg.doctor import Health, examine
+from nndbg.elf import read_executable
+from nndbg.errors import ExitCode, NndbgError, UsageError
+from nndbg.hunt import check_steps
+from nndbg.layermap import load_map
+from nndbg.report import RENDERERS, write_report
+from nndbg.report.as_map import show as show_map
+from nndbg.text import printable
+
+
+class ProgramCommand(click.RichCommand):
+    """A command that hands everything after `--` to the program that it debugs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Split off the program's arguments before click sees them."""
+        at = args.index("--") if "--" in args else len(args)
+        ctx.obj = tuple(args[at + 1 :])
+        return super().parse_args(ctx, args[:at])
+
+
+class Steps(click.ParamType[range]):
+    """A range of steps, written `A:B`: A and all after it up to, not including, B."""
+
+    name = "A:B"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> range:
+        """Return a range that is not empty."""
+        if isinstance(value, range):
+            return value
+        match = re.fullmatch(r"(\d{1,18}):(\d{1,18})", value)
+        if match is None or int(match[1]) >= int(match[2]):
+            self.fail(f"{value!r} is not a range of steps; 0:3 is steps 0, 1 and 2.", param, ctx)
+        return range(int(match[1]), int(match[2]))
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every command that runs a program takes."""
+    for option in (
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0, min_open=True),
+            default=DEFAULT_TIMEOUT,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long the program may take from one boundary to the next.",
+        ),
+        _map_option,
+        _program_argument("./mnist"),
+    ):
+        command = option(command)
+    return command
+
+
+def _program_argument(default: str | None) -> Callable[..., Any]:
+    return click.argument(
+        "program", type=click.Path(path_type=Path), default=default, required=default is None
+    )
+
+
+_map_option = click.option(
+    "--map",
+    "map_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The layer map; without it, the one in the executable.",
+)
+_step_number = click.IntRange(0, 2**63 - 1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="nndbg", prog_name="nndbg")
+def commands() -> None:
+    """Find the wrong number in a neural network written in assembly."""
+
+
+@commands.command(cls=ProgramCommand)
+@click.option("--step", type=_step_number, default=0, show_default=True, help="Where to begin.")
+@_options
+@click.pass_obj
+def run(
+    arguments: tuple[str, ...], program: Path, map_file: Path | None, timeout: float, step: int
+) -> None:
+    """Walk through PROGRAM op by op on the screen. What follows `--` are its arguments."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("`nndbg run` needs a terminal. Without one: nndbg check.")
+    from nndbg.tui import run as run_screen  # noqa: PLC0415 - the screen's imports take as long as a check
+
+    session = open_session(program, map=map_file, arguments=arguments, timeout=timeout)
+    run_screen(session, step)
+
+
+@commands.command(cls=ProgramCommand)
+@click.option(
+    "--steps", type=Steps(), default="0:3", show_default=True, help="Which steps to check."
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["local", "chain", "both"]),
+    default="local",
+    show_default=True,
+    help="Feed the reference with the program's inputs, with its own earlier outputs, or both.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(RENDERERS)),
+    default="terminal",
+    show_default=True,
+    help="How to write the report.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the report there, not to stdout.",
+)
+@_options
+@click.pass_obj
+def check(
+    arguments: tuple[str, ...],
+    program: Path,
+    map_file: Path | None,
+    timeout: float,
+    steps: range,
+    mode: str,
+    form: str,
+    output: Path | None,
+) -> ExitCode:
+    """Check every op of PROGRAM in some steps. What follows `--` are its arguments.
+
+    Exit code 0: all agree. 1: something diverged. 2: usage or layer map. 3: the program failed.
+    """
+    modes = (Mode.LOCAL, Mode.CHAIN) if mode == "both" else (Mode(mode),)
+    with (
+        open_session(
+            program, map=map_file, arguments=arguments, modes=modes, timeout=timeout
+        ) as session,
+        _progress("steps", len(steps)) as advance,
+    ):
+        report = check_steps(session, steps, lambda step: advance(step + 1 - steps.start))
+    write_report(report, form, output)
+    if report.wrong:
+        return ExitCode.DIVERGED
+    if report.error is not None:
+        _say(report.error)
+        return ExitCode.PROGRAM
+
+
+@commands.group(name="map")
+def layer_map() -> None:
+    """Show or check the layer map of a program."""
+
+
+@layer_map.command(name="show")
+@_map_option
+@_program_argument(None)
+def map_show(program: Path, map_file: Path | None) -> None:
+    """Print the map of PROGRAM with the address of everything that it names."""
+    show_map(load_map(read_executable(program), map_file), _stdout())
+
+
+@layer_map.command(name="check")
+@_map_option
+@_program_argument(None)
+def map_check(program: Path, map_file: Path | None) -> None:
+    """Check the map of PROGRAM against the executable, without running it."""
+    placed = load_map(read_executable(program), map_file).layer_map
+    _stdout().print(
+        f"{placed.origin} fits {program}: {len(placed.buffers)} buffers, {len(placed.ops)} ops",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@commands.command()
+@click.argument("directory", type=click.Path(path_type=Path), default="dataset", metavar="[DIR]")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Take the files from there: plain or .gz, either spelling of their names.",
+)
+@click.option("--synthetic", is_flag=True, help="Draw digits, without trying to have MNIST.")
+def data(directory: Path, source: Path | None, synthetic: bool) -> None:
+    """See to it that DIR (dataset) holds MNIST, checked by SHA-256.
+
+    Without --from it is downloaded; where that fails, digits are drawn that say they are synthetic.
+    """
+    with _progress("MNIST") as advance:
+        prepared = prepare(
+            directory,
+            source=source,
+            synthetic=synthetic,
+            progress=lambda heard: advance(heard.done, heard.total, heard.task),
+        )
+    print(printable(str(prepared)))  # noqa: T201
+
+
+@commands.command()
+def doctor() -> ExitCode:
+    """Examine this machine: can it debug, build and show what nndbg needs?"""
+    styles = {Health.GOOD: "cyan", Health.LIMITED: "yellow", Health.BAD: "bold red"}
+    console = _stdout()
+    healthy = True
+    for finding in examine():
+        healthy = healthy and finding.health is not Health.BAD
+        style = styles[finding.health]
+        found = escape(printable(finding.found))
+        console.print(
+            f"[{style}]{finding.health:8}[/] {finding.subject:16} {found}", soft_wrap=True
+        )
+        if finding.advice:
+            console.print(f"{'':25} {escape(finding.advice)}", soft_wrap=True)
+    return ExitCode.AGREES if healthy else ExitCode.PROGRAM
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code; no traceback reaches the user."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminated)
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        code = commands.main(args=arguments, prog_name="nndbg", standalone_mode=False)
+        sys.stdout.flush()
+    except NndbgError as error:
+        _say(str(error))
+        return error.exit_code
+    except Exit as leave:
+        return leave.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _say("interrupted.")
+        return ExitCode.INTERRUPTED
+    except click.ClickException as error:
+        _say(error.format_message())
+        return ExitCode.USAGE
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing may be flushed into the closed pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.AGREES
+    except Exception as error:
+        if os.environ.get("NNDBG_TRACEBACK"):
+            raise
+        _say(
+            f"a mistake of nndbg's own: {type(error).__name__}: {error}. "
+            "Please report it; NNDBG_TRACEBACK=1 shows where."
+        )
+        return ExitCode.PROGRAM
+    return int(code or 0)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave by way of every `finally`, so that GDB and the program are ended."""
+    del frame
+    raise SystemExit(128 + number)
+
+
+class Advance(Protocol):
+    """Moves a progress bar on; a total of None is not known."""
+
+    def __call__(self, done: int, total: int | None = None, task: str | None = None) -> None:
+        """Show that `done` of `total` is done."""
+
+
+@contextmanager
+def _progress(task: str, total: int | None = None) -> Iterator[Advance]:
+    """Show a bar on stderr while it is a terminal, nothing where it is not."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total=None, task=None: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        shown = bar.add_task(task, total=total)
+
+        def advance(done: int, total: int | None = None, task: str | None = None) -> None:
+            description = escape(printable(task)) if task is not None else None
+            bar.update(shown, completed=done, total=total, description=description)
+
+        yield advance
+
+
+def _say(message: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(f"nndbg: {printable(message)}\n")
+
+
+def _stdout() -> Console:
+    return Console(highlight=False)

@@ -1,0 +1,65 @@
+"""What a check found, as data; knows nothing of how it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nndbg.compare import Mode, Status, Verdict
+
+
+@dataclass(frozen=True)
+class First:
+    """The first wrong output of a run: earliest step, earliest op of the map."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verdicts of a run, in the order of steps and ops.
+
+    `error` says in words what ended the run before all `steps` were checked, None where nothing
+    did.
+    """
+
+    program: str
+    steps: tuple[int, ...]
+    verdicts: tuple[Verdict, ...]
+    error: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.agrees
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every output of every step was checked and agrees.
+
+        A chain bound that has grown too loose to say anything takes nothing away from local ones
+        that agree.
+        """
+        return (
+            self.error is None
+            and bool(self.verdicts)
+            and all(
+                v.status is Status.AGREE
+                or (v.status is Status.UNCHECKED and v.subject.mode is Mode.CHAIN)
+                for v in self.verdicts
+            )
+        )
+
+    @property
+    def wrong(self) -> tuple[Verdict, ...]:
+        """The verdicts that find the program at fault."""
+        return tuple(v for v in self.verdicts if v.status.is_wrong)
+
+    @property
+    def first(self) -> First | None:
+        """The first wrong output, None where there is none."""
+        return First(self.wrong[0]) if self.wrong else None
+
+
+def in_order(verdicts: Iterable[Verdict], ops: Iterable[str]) -> tuple[Verdict, ...]:
+    """Sort verdicts by step and by the op's place in the map; an op's own order is kept."""
+    place = {name: index for index, name in enumerate(ops)}
+    return tuple(sorted(verdicts, key=lambda v: (v.subject.step, place[v.subject.op])))

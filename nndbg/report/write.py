@@ -1,0 +1,50 @@
+"""Writes a report in a format, to stdout or whole into a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from io import StringIO
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from rich.console import Console
+
+from nndbg.errors import UsageError
+from nndbg.report import as_json, as_terminal
+from nndbg.report.model import Report
+
+_LOG_WIDTH = 120
+
+
+def _terminal(report: Report) -> str:
+    text = StringIO()
+    as_terminal.show(report, Console(file=text, width=_LOG_WIDTH, highlight=False))
+    return text.getvalue()
+
+
+RENDERERS: Mapping[str, Callable[[Report], str]] = {
+    "terminal": _terminal,
+    "json": as_json.render,
+}
+
+
+def write_report(report: Report, form: str, path: Path | None) -> None:
+    """Write `report` as `form`, one of RENDERERS; to stdout where `path` is None.
+
+    A file is replaced whole or not at all. Raises UsageError when it cannot be written.
+    """
+    if path is None and form == "terminal" and sys.stdout.isatty():
+        as_terminal.show(report, Console(highlight=False))
+        return
+    text = RENDERERS[form](report)
+    if path is None:
+        sys.stdout.write(text)
+        return
+    try:
+        with NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", delete=False) as file:
+            file.write(text)
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: the report cannot be written: {error.strerror}.") from error
