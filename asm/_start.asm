@@ -22,6 +22,8 @@
     extern  load_dataset                        ; dataset.asm
     extern  train_count, test_images, test_labels, test_count
     extern  random_u64                          ; random.asm
+    extern  flush_subnormals                    ; cpu.asm
+    extern  choose_kernels                      ; kernels.asm
     extern  initialise                          ; initialise.asm
     extern  order_in_file, order_shuffle        ; shuffle.asm
     extern  batch_order                         ; layers_buffer.asm
@@ -64,6 +66,8 @@ main:
     push    rbp
     sub     rsp, FRAME
     call    parse_options
+    call    choose_kernels
+    call    flush_subnormals
 
     mov     rdi, [stdout]                       ; every epoch is seen when it ends, also in a pipe
     xor     esi, esi
@@ -100,6 +104,8 @@ main:
 
     xor     epoch, epoch
 .epoch:
+    call    clock_seconds
+    movsd   start, xmm0
     cmp     qword [no_shuffle], 0
     jne     .in_order
     mov     rdi, order
@@ -107,8 +113,6 @@ main:
     lea     rdx, order_random
     call    order_shuffle
 .in_order:
-    call    clock_seconds
-    movsd   start, xmm0
     mov     rdi, order
     mov     rsi, [train_count]
     call    train_epoch

@@ -16,11 +16,10 @@
     default rel
     section .text
 
-    extern  dense_grad_weight                   ; kernels.asm
-    extern  dense_grad_bias
-    extern  dense_grad_input
-    extern  relu_grad                           ; relu.asm
-    extern  cross_entropy_grad                  ; loss.asm
+    extern  dense_grad_weight, dense_grad_bias  ; kernels.asm
+    extern  dense_grad_input, relu_grad
+    extern  cross_entropy_grad
+    extern  fused_update                        ; options.asm
 
     global  backprop:function (backprop.end - backprop)
 
@@ -41,7 +40,7 @@ backprop:
     lea     rdx, [grad_z3]
     mov     rcx, rows
     mov     r8d, CLASSES
-    call    cross_entropy_grad
+    call    [cross_entropy_grad]
     PROBE   grad_z3
 
     lea     rdi, [h2]
@@ -75,7 +74,7 @@ backprop:
     lea     rsi, [z2]
     lea     rdx, [grad_z2]
     imul    rcx, rows, HIDDEN2
-    call    relu_grad
+    call    [relu_grad]
     PROBE   grad_z2
 
     lea     rdi, [h1]
@@ -109,9 +108,11 @@ backprop:
     lea     rsi, [z1]
     lea     rdx, [grad_z1]
     imul    rcx, rows, HIDDEN1
-    call    relu_grad
+    call    [relu_grad]
     PROBE   grad_z1
 
+    cmp     qword [fused_update], 0
+    jne     .dbias1                             ; then gradient.asm makes dW1 and uses it at once
     lea     rdi, [x]
     lea     rsi, [grad_z1]
     lea     rdx, [dW1]
@@ -121,6 +122,7 @@ backprop:
     call    [dense_grad_weight]
     PROBE   dW1
 
+.dbias1:
     lea     rdi, [grad_z1]
     lea     rsi, [dbias1]
     mov     rdx, rows

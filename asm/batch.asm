@@ -10,11 +10,11 @@
     extern  train_images                        ; dataset.asm
     extern  train_labels
     extern  batch_order                         ; layers_buffer.asm
+    extern  scale_pixels                        ; kernels.asm
 
     global  load_batch:function (load_batch.end - load_batch)
     global  gather_images:function (gather_images.end - gather_images)
     global  gather_labels:function (gather_labels.end - gather_labels)
-    global  scale_pixels:function (scale_pixels.end - scale_pixels)
 
 ;   void load_batch(void)
 ;   reads  batch_order, batch_rows, the training set
@@ -76,7 +76,7 @@ gather_images:
     add     rdi, images
     mov     rsi, out
     mov     rdx, pixels
-    call    scale_pixels
+    call    [scale_pixels]
     add     order, INDEX
     lea     out, [out + pixels * F32]
     dec     rows
@@ -128,59 +128,5 @@ gather_labels:
 %undef out
 %undef rows
 %undef n
-
-;   void scale_pixels(const uint8_t *pixels, float *out, int64_t count)
-;   rdi = pixels  [count]
-;   rsi = out     [count]  pixels / 255
-;   rdx = count   >= 0
-;   clobbers rax, rdx, rdi, rsi, xmm0-2
-%define pixels      rdi
-%define out         rsi
-%define count       rdx                         ; pixels still to do
-%define value       xmm0
-%define zero        xmm1
-%define white       xmm2                        ; 255.0 in all lanes
-
-scale_pixels:
-    xorps   zero, zero
-    mov     eax, PIXEL_MAX
-    cvtsi2ss white, eax
-    shufps  white, white, 0
-.loop:
-    sub     count, 4
-    jl      .tail
-    movd    value, [pixels]                     ; 4 bytes
-    punpcklbw value, zero                       ; 4 words
-    punpcklwd value, zero                       ; 4 double words
-    cvtdq2ps value, value
-    divps   value, white
-    movups  [out], value
-    add     pixels, 4
-    add     out, 4 * F32
-    jmp     .loop
-
-.tail:
-    add     count, 4                            ; what the last subtraction took too much
-.one:
-    jz      .done
-    movzx   eax, byte [pixels]
-    cvtsi2ss value, eax
-    divss   value, white
-    movss   [out], value
-    inc     pixels
-    add     out, F32
-    dec     count
-    jmp     .one
-
-.done:
-    ret
-.end:
-
-%undef pixels
-%undef out
-%undef count
-%undef value
-%undef zero
-%undef white
 
     section .note.GNU-stack noalloc noexec nowrite progbits

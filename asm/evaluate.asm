@@ -12,8 +12,7 @@
     section .text
 
     extern  dense1, relu1, dense2, relu2, dense3  ; forward.asm
-    extern  scale_pixels                        ; batch.asm
-    extern  cross_entropy                       ; loss.asm
+    extern  scale_pixels, cross_entropy         ; kernels.asm
     extern  row_argmax                          ; row_max.asm
 
     global  evaluate:function (evaluate.end - evaluate)
@@ -64,7 +63,7 @@ evaluate:
     mov     rdi, images
     lea     rsi, [x]
     imul    rdx, rax, INPUTS
-    call    scale_pixels
+    call    [scale_pixels]
     call    dense1
     call    relu1
     call    dense2
@@ -76,7 +75,7 @@ evaluate:
     lea     rdx, loss_here
     mov     rcx, [batch_rows]
     mov     r8d, CLASSES
-    call    cross_entropy
+    call    [cross_entropy]
     cvtss2sd xmm0, dword loss_here
     cvtsi2sd xmm1, qword [batch_rows]
     mulsd   xmm0, xmm1                          ; a short batch counts for what it holds

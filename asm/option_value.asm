@@ -15,6 +15,7 @@
     global  parse_text:function (parse_text.end - parse_text)
     global  parse_flag:function (parse_flag.end - parse_flag)
     global  parse_whole:function (parse_whole.end - parse_whole)
+    global  parse_off:function (parse_off.end - parse_off)
     global  parse_count:function (parse_count.end - parse_count)
     global  parse_real:function (parse_real.end - parse_real)
 
@@ -45,6 +46,15 @@ parse_text:
 parse_flag:
     mov     rax, [entry + option.target]
     mov     qword [rax], 1
+    ret
+.end:
+
+;   void parse_off(const char *text, const struct option *entry)
+;   no text; the variable, 1 until then, becomes 0
+;   clobbers rax
+parse_off:
+    mov     rax, [entry + option.target]
+    mov     qword [rax], 0
     ret
 .end:
 

@@ -8,7 +8,8 @@
 
     default rel
 
-    extern  parse_text, parse_whole, parse_count, parse_real, parse_flag  ; option_value.asm
+    extern  parse_text, parse_whole, parse_count, parse_real  ; option_value.asm
+    extern  parse_flag, parse_off
     extern  fail                                ; fail.asm
     extern  printf, exit, strcspn, strlen, memcmp
 
@@ -23,6 +24,8 @@
     global  train_limit:data (train_limit.end - train_limit)
     global  test_limit:data (test_limit.end - test_limit)
     global  no_shuffle:data (no_shuffle.end - no_shuffle)
+    global  isa:data (isa.end - isa)
+    global  fused_update:data (fused_update.end - fused_update)
 
 ; OPTION name, metavar, default, parser, variable, least, most, help: a line of the table.
 ; An empty metavar: the option takes no value.
@@ -62,9 +65,18 @@ table:
            "use only the first N test samples"
     OPTION "no-shuffle",  "",    "",        parse_flag,  no_shuffle, 0, 0, \
            "take the samples in the order of the file"
+    OPTION "isa",         "ISA", "auto",    parse_text,  isa, 0, 0, \
+           "instructions to use: sse2, avx2, avx512, or the best there are"
+    OPTION "no-fuse",     "",    "",        parse_off,   fused_update, 0, 0, \
+           "store the first layer's weight gradient before the update"
     OPTION "help",        "",    "",        print_help,  0, 0, 0, \
            "print this and exit"
 table_end:
+
+; 1: dense_grad_weight_sgd changes W1 and stores no dW1; 0: dW1, then sgd. A debugger may
+; write it between two steps.
+fused_update:   dq 1                            ; int64, 0 or 1
+.end:
 
     section .text
 
@@ -282,6 +294,8 @@ train_limit:    resq 1                          ; uint64
 test_limit:     resq 1                          ; uint64
 .end:
 no_shuffle:     resq 1                          ; 0 or 1
+.end:
+isa:            resq 1                          ; const char *
 .end:
 learning_rate:  resd 1                          ; float
 .end:

@@ -1,11 +1,14 @@
 ; Calls a kernel the way nobody does, and sees whether it keeps the rules of the ABI.
 ;
-;   uint64_t checked_call(void *kernel, const uint64_t arguments[7], float number)
+;   uint64_t checked_call(void *kernel, const uint64_t arguments[8], float number)
 ;   rdi  = kernel
-;   rsi  = arguments  six for the registers, the seventh for the stack
+;   rsi  = arguments  six for the registers, the seventh for the stack; the eighth is the
+;                     instruction set, as in cpu.inc, whose registers are poisoned
 ;   xmm0 = number     the kernel's float argument
 ;   returns 0, or a bit for each rule that was broken: 0-5 rbx rbp r12-r15, 6 rsp,
-;   7 the direction flag, 8 the stack behind the arguments
+;   7 the direction flag, 8 the stack behind the arguments, 9 no vzeroupper
+
+%include "cpu.inc"
 
     default rel
     section .text
@@ -29,12 +32,40 @@ checked_call:
     push    rax                                 ; a canary behind the stack's argument
     push    qword [rsi + 6 * 8]
 
-    movaps  xmm1, [not_numbers]                 ; registers hold no zeros by chance
+    mov     rax, [rsi + 7 * 8]
+    mov     [isa], rax
+    cmp     rax, ISA_AVX2                       ; registers hold no zeros by chance
+    je      .poison_avx2
+    jg      .poison_avx512
+    movaps  xmm1, [not_numbers]
 %assign number 2
 %rep 14
     movaps  xmm %+ number, xmm1
 %assign number number + 1
 %endrep
+    jmp     .poisoned
+.poison_avx2:
+    vinsertf128 ymm0, ymm0, [not_numbers], 1
+%assign number 1
+%rep 15
+    vmovaps ymm %+ number, [not_numbers]
+%assign number number + 1
+%endrep
+    jmp     .poisoned
+.poison_avx512:
+    vmovaps zmm1, [not_numbers]
+    vinsertf32x4 zmm0, zmm1, xmm0, 0
+%assign number 2
+%rep 30
+    vmovaps zmm %+ number, zmm1
+%assign number number + 1
+%endrep
+%assign number 0
+%rep 8
+    kxnorq  k %+ number, k0, k0
+%assign number number + 1
+%endrep
+.poisoned:
     mov     rbx, POISON
     mov     rbp, POISON + 1
     mov     r12, POISON + 2
@@ -52,6 +83,15 @@ checked_call:
     call    r11
 
     xor     eax, eax
+    cmp     qword [isa], ISA_AVX2
+    jl      .upper_halves_are_zero
+    vorps   ymm15, ymm15, ymm0                  ; poisoned before, cleared by vzeroupper
+    vextractf128 xmm15, ymm15, 1
+    vptest  xmm15, xmm15
+    vzeroupper
+    jz      .upper_halves_are_zero
+    bts     eax, 9
+.upper_halves_are_zero:
     mov     rcx, POISON
     mov     rdx, rbx
     call    .bit
@@ -111,9 +151,10 @@ checked_call:
     ret
 .end:
 
-    section .data align=16
+    section .data align=64
 
-not_numbers:    times 4 dd 0x7fc00000
+not_numbers:    times 16 dd 0x7fc00000
 saved_rsp:      dq 0
+isa:            dq 0
 
     section .note.GNU-stack noalloc noexec nowrite progbits

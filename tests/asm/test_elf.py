@@ -117,6 +117,7 @@ def test_variables_that_a_debugger_needs_are_there(symbols):
         "train_count": 8,
         "train_images": 8,
         "train_labels": 8,
+        "fused_update": 8,
         "learning_rate": 4,
         "loss": 4,
         "y": 64,
@@ -173,8 +174,13 @@ def test_gdb_lists_the_probes(gdb: str, program: Path, probes):
     assert {name: int(address, 0) for name, address in listed.items()} == probes
 
 
-def test_a_step_passes_its_probes_in_the_order_of_the_map(gdb: str, program, tiny, layer_map):
-    names = [op["name"] for op in layer_map["ops"]]
+@pytest.mark.parametrize(("options", "fused"), [([], 1), (["--no-fuse"], 0)], ids=str)
+def test_a_step_passes_its_probes_in_the_order_of_the_map(
+    gdb: str, program, tiny, layer_map, options: list[str], fused: int
+):
+    always = {"symbol": "fused_update", "is": fused}
+    names = [op["name"] for op in layer_map["ops"] if op.get("when", always) == always]
+    assert len(names) < len(layer_map["ops"])
     breaks = [f"break -probe-stap nn:{name}" for name in ["step", *names]]
     stops = len(names) + 1
     output = debug(
@@ -183,6 +189,7 @@ def test_a_step_passes_its_probes_in_the_order_of_the_map(gdb: str, program, tin
         [*breaks, "run", *["continue"] * stops, "print *(long *) &step"],
         "--data",
         tiny,
+        *options,
     )
     passed = [int(number) for number in re.findall(r"^Breakpoint (\d+), ", output, re.M)]
     assert passed == [*range(1, stops + 1), 1]

@@ -13,19 +13,30 @@ import pytest
 UNIT = 2.0**-24
 PAGE = mmap.PAGESIZE
 NO_ACCESS = 0  # PROT_NONE
-KERNELS = (
-    "dense_sse2",
-    "dense_grad_weight_sse2",
-    "dense_grad_bias_sse2",
-    "dense_grad_input_sse2",
-    "sgd_sse2",
+ISAS = ("sse2", "avx2", "avx512")
+MODULES = (
+    "scale_pixels",
+    "dense",
+    "dense_sparse",
     "relu",
     "softmax",
     "loss",
-    "row_max",
-    "exp",
-    "log",
+    "dense_grad_weight",
+    "dense_grad_bias",
+    "dense_grad_input",
+    "sgd",
+    "dense_grad_weight_sgd",
 )
+HELPERS = (
+    *("product_avx2", "product_avx512", "transpose_avx2", "exp_row_avx2", "exp_row_avx512"),
+    *("row_max", "exp", "log", "cpu"),
+)
+# What /proc/cpuinfo calls the features that each set of kernels needs.
+FLAGS = {
+    "sse2": {"sse2"},
+    "avx2": {"avx", "fma", "avx2", "bmi1", "bmi2"},
+    "avx512": {"avx512f", "avx512dq", "avx512bw", "avx512vl"},
+}
 SIZES = [
     (1, 1, 1),
     (2, 3, 5),
@@ -35,6 +46,12 @@ SIZES = [
     (7, 9, 31),
     (32, 64, 10),
     (8, 33, 17),
+    (9, 70, 130),
+    (65, 17, 129),
+    (130, 35, 64),
+    (64, 130, 70),
+    (63, 16, 144),
+    (256, 6, 33),
 ]
 
 
@@ -75,7 +92,8 @@ def kernels(root: Path, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
     directory = tmp_path_factory.mktemp("kernels")
-    sources = [root / "asm" / f"{name}.asm" for name in KERNELS]
+    names = [*HELPERS, *(f"{module}_{isa}" for module in MODULES for isa in ISAS)]
+    sources = [root / "asm" / f"{name}.asm" for name in names]
     objects = []
     for source in [*sources, Path(__file__).with_name("checked_call.asm")]:
         objects.append(directory / f"{source.stem}.o")
@@ -94,8 +112,21 @@ def kernels(root: Path, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL
     return ctypes.CDLL(str(library))
 
 
+def features() -> set[str]:
+    flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    assert flags is not None
+    return set(flags[1].split())
+
+
+@pytest.fixture(params=ISAS)
+def isa(request: pytest.FixtureRequest) -> str:
+    if missing := FLAGS[request.param] - features():
+        pytest.skip(f"this processor has no {', '.join(sorted(missing))}")
+    return request.param
+
+
 @pytest.fixture
-def call(kernels: ctypes.CDLL):
+def call(kernels: ctypes.CDLL, isa: str):
     """Calls a kernel with arrays that are fenced on one side; returns the arrays after it."""
     checked = kernels.checked_call
     checked.restype = ctypes.c_uint64
@@ -104,8 +135,9 @@ def call(kernels: ctypes.CDLL):
     def call(name: str, *args, number: float = 0.0, at_end: bool = True) -> list[np.ndarray]:
         fenced = [Fenced(arg, at_end) if isinstance(arg, np.ndarray) else arg for arg in args]
         values = [arg.address if isinstance(arg, Fenced) else arg for arg in fenced]
-        words = (ctypes.c_uint64 * 7)(*values, *[0xDEADBEEFDEADBEEF] * (7 - len(values)))
-        kernel = ctypes.cast(getattr(kernels, name), ctypes.c_void_p)
+        unused = [0xDEADBEEFDEADBEEF] * (7 - len(values))
+        words = (ctypes.c_uint64 * 8)(*values, *unused, ISAS.index(isa))
+        kernel = ctypes.cast(getattr(kernels, f"{name}_{isa}"), ctypes.c_void_p)
         assert checked(kernel, words, number) == 0, "a register that the ABI protects was lost"
         arrays = [arg for arg in fenced if isinstance(arg, Fenced)]
         assert all(array.rest_is_untouched() for array in arrays)
@@ -135,14 +167,36 @@ every_size = pytest.mark.parametrize("size", SIZES, ids=lambda s: "x".join(map(s
 both_ends = pytest.mark.parametrize("at_end", [True, False], ids=["fence behind", "fence before"])
 
 
-@every_size
-@both_ends
-def test_dense_is_x_W_plus_b(call, random, size, at_end):
-    rows, inputs, outputs = size
-    x, W, b = normal(random, rows, inputs), normal(random, inputs, outputs), normal(random, outputs)
-    *after, z = call(
-        "dense_sse2", x, W, b, unwritten(rows, outputs), rows, inputs, outputs, at_end=at_end
-    )
+def sparse(random: np.random.Generator, rows: int, inputs: int, filling: str) -> np.ndarray:
+    """An input of a layer, with zeros in the places that the filling names."""
+    x = normal(random, rows, inputs)
+    if filling == "as in an image":
+        x *= random.random((rows, inputs)) < 0.2
+    elif filling == "zero":
+        x[...] = 0
+    elif filling == "minus zero":
+        x[...] = -0.0
+    elif filling == "one number":
+        only = x[-1, -1]
+        x[...] = 0
+        x[-1, -1] = only
+    elif filling == "columns of zeros":
+        x[:, ::2] = 0
+    else:
+        assert filling == "dense"
+    return x
+
+
+every_filling = pytest.mark.parametrize(
+    "filling",
+    ["dense", "as in an image", "zero", "minus zero", "one number", "columns of zeros"],
+)
+
+
+def check_dense(call, random, name, x, outputs, at_end):
+    rows, inputs = x.shape
+    W, b = normal(random, inputs, outputs), normal(random, outputs)
+    *after, z = call(name, x, W, b, unwritten(rows, outputs), rows, inputs, outputs, at_end=at_end)
     assert all((a == before).all() for a, before in zip(after, (x, W, b), strict=True))
     x, W, b = (a.astype(float) for a in (x, W, b))
     assert within(z, x @ W + b, gamma(inputs + 1) * (abs(x) @ abs(W) + abs(b)))
@@ -150,21 +204,65 @@ def test_dense_is_x_W_plus_b(call, random, size, at_end):
 
 @every_size
 @both_ends
+def test_dense_is_x_W_plus_b(call, random, size, at_end):
+    rows, inputs, outputs = size
+    check_dense(call, random, "dense", normal(random, rows, inputs), outputs, at_end)
+
+
+@every_size
+@every_filling
+@both_ends
+def test_dense_sparse_is_x_W_plus_b(call, random, size, filling, at_end):
+    rows, inputs, outputs = size
+    x = sparse(random, rows, inputs, filling)
+    check_dense(call, random, "dense_sparse", x, outputs, at_end)
+
+
+def test_dense_sparse_leaves_out_no_nan(call, random):
+    x = sparse(random, 5, 150, "as in an image")
+    x[3, 149] = x[4, 70] = np.nan
+    W, b = normal(random, 150, 131), normal(random, 131)
+    *_, z = call("dense_sparse", x, W, b, unwritten(5, 131), 5, 150, 131)
+    np.testing.assert_array_equal(np.isnan(z).all(axis=1), np.isnan(x).any(axis=1))
+    assert np.isfinite(z[:3]).all()
+
+
+@every_size
+@both_ends
 def test_dense_grad_weight_is_the_transposed_x_times_grad(call, random, size, at_end):
     rows, inputs, outputs = size
     x, grad = normal(random, rows, inputs), normal(random, rows, outputs)
-    *_, dW = call(
-        "dense_grad_weight_sse2",
-        x,
-        grad,
-        unwritten(inputs, outputs),
-        rows,
-        inputs,
-        outputs,
-        at_end=at_end,
-    )
+    dW = unwritten(inputs, outputs)
+    *_, dW = call("dense_grad_weight", x, grad, dW, rows, inputs, outputs, at_end=at_end)
     x, grad = x.astype(float), grad.astype(float)
     assert within(dW, x.T @ grad, gamma(rows + 1) * (abs(x).T @ abs(grad)))
+
+
+@every_size
+@every_filling
+@both_ends
+def test_dense_grad_weight_sgd_takes_the_gradient_off(call, random, size, filling, at_end):
+    rows, inputs, outputs = size
+    x, grad = sparse(random, rows, inputs, filling), normal(random, rows, outputs)
+    before, rate = normal(random, inputs, outputs), float(np.float32(0.3))
+    *same, W = call(
+        *("dense_grad_weight_sgd", x, grad, before, rows, inputs, outputs),
+        number=rate,
+        at_end=at_end,
+    )
+    assert all((a == b).all() for a, b in zip(same, (x, grad), strict=True))
+    unlit = (x == 0).all(axis=0)
+    assert (W[unlit] == before[unlit]).all()
+    x, grad, before = (a.astype(float) for a in (x, grad, before))
+    change = rate * (abs(x).T @ abs(grad))
+    assert within(W, before - rate * (x.T @ grad), gamma(rows + 2) * change + UNIT * abs(W))
+
+
+def test_dense_grad_weight_sgd_leaves_out_no_nan(call, random):
+    x, grad, W = sparse(random, 70, 20, "as in an image"), normal(random, 70, 3), np.ones((20, 3))
+    x[69, 19] = x[2, 5] = np.nan
+    *_, W = call("dense_grad_weight_sgd", x, grad, W.astype(np.float32), 70, 20, 3, number=1.0)
+    np.testing.assert_array_equal(np.isnan(W).all(axis=1), np.isnan(x).any(axis=0))
 
 
 @every_size
@@ -172,7 +270,7 @@ def test_dense_grad_weight_is_the_transposed_x_times_grad(call, random, size, at
 def test_dense_grad_bias_is_the_sum_of_grad(call, random, size, at_end):
     rows, _, outputs = size
     grad = normal(random, rows, outputs)
-    *_, db = call("dense_grad_bias_sse2", grad, unwritten(outputs), rows, outputs, at_end=at_end)
+    *_, db = call("dense_grad_bias", grad, unwritten(outputs), rows, outputs, at_end=at_end)
     grad = grad.astype(float)
     assert within(db, grad.sum(axis=0), gamma(rows) * abs(grad).sum(axis=0))
 
@@ -182,21 +280,21 @@ def test_dense_grad_bias_is_the_sum_of_grad(call, random, size, at_end):
 def test_dense_grad_input_is_grad_times_the_transposed_W(call, random, size, at_end):
     rows, inputs, outputs = size
     grad, W = normal(random, rows, outputs), normal(random, inputs, outputs)
-    *_, dx = call(
-        "dense_grad_input_sse2",
-        grad,
-        W,
-        unwritten(rows, inputs),
-        rows,
-        inputs,
-        outputs,
-        at_end=at_end,
-    )
+    dx = unwritten(rows, inputs)
+    *_, dx = call("dense_grad_input", grad, W, dx, rows, inputs, outputs, at_end=at_end)
     grad, W = grad.astype(float), W.astype(float)
     assert within(dx, grad @ W.T, gamma(outputs + 1) * (abs(grad) @ abs(W).T))
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 7, 8, 1025])
+@pytest.mark.parametrize("count", [256, 1, 7, 8, 9, 15, 16, 17, 255])
+@both_ends
+def test_every_pixel_becomes_the_float_that_a_division_gives(call, count, at_end):
+    pixels = np.arange(count, dtype=np.uint8)[::-1].copy()
+    _, x = call("scale_pixels", pixels, unwritten(count), count, at_end=at_end)
+    np.testing.assert_array_equal(x, pixels.astype(np.float32) / np.float32(255))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 1025])
 @both_ends
 def test_elementwise_kernels_are_exact(call, random, count, at_end):
     z, grad, w = (normal(random, count + 1)[:count] for _ in range(3))
@@ -205,19 +303,19 @@ def test_elementwise_kernels_are_exact(call, random, count, at_end):
     *_, dz = call("relu_grad", grad, z, unwritten(count), count, at_end=at_end)
     assert (dz == np.where(z > 0, grad, 0)).all()
     rate = np.float32(0.3)
-    after, _ = call("sgd_sse2", w, grad, count, number=float(rate), at_end=at_end)
+    after, _ = call("sgd", w, grad, count, number=float(rate), at_end=at_end)
     assert (after == w - rate * grad).all()
 
 
-@pytest.mark.parametrize("place", range(5))
+@pytest.mark.parametrize("place", range(21))
 def test_relu_lets_a_nan_through(call, place):
-    z = np.array([1, -1, 2, -2, 3], np.float32)
+    z = np.tile(np.array([1, -1, 2], np.float32), 7)
     z[place] = np.nan
-    _, h = call("relu", z, unwritten(5), 5)
+    _, h = call("relu", z, unwritten(21), 21)
     np.testing.assert_array_equal(h, np.where(np.isnan(z), np.nan, np.maximum(z, 0)))
 
 
-@pytest.mark.parametrize("classes", [1, 2, 10, 13])
+@pytest.mark.parametrize("classes", [1, 2, 8, 10, 13, 16, 17, 40])
 @pytest.mark.parametrize("scale", [1, 30, 3000])
 @both_ends
 def test_softmax_and_loss_hold_for_any_size_of_z(call, random, classes, scale, at_end):
@@ -284,11 +382,43 @@ def test_exp_and_log_know_the_numbers_that_are_none(kernels, name, x, expected):
     np.testing.assert_array_equal(function(x), expected)
 
 
+@pytest.mark.parametrize("place", range(10))
+def test_softmax_and_loss_swallow_no_nan(call, random, place):
+    z, y = normal(random, 3, 10), np.zeros(3, np.uint8)
+    z[1, place] = np.nan
+    _, p = call("softmax", z, unwritten(3, 10), 3, 10)
+    assert np.isnan(p[1]).all()
+    assert np.isfinite(p[[0, 2]]).all()
+    *_, loss = call("cross_entropy", z, y, unwritten(1), 3, 10)
+    assert np.isnan(loss[0])
+
+
+@pytest.mark.parametrize("avx", ["avx2", "avx512"])
+def test_exp_of_a_row_is_within_one_unit_in_the_last_place(kernels: ctypes.CDLL, avx: str):
+    if FLAGS[avx] - features():
+        pytest.skip(f"this processor has no {avx}")
+    z = np.linspace(-103, 0, 100_003, dtype=np.float32)
+    e = np.empty_like(z)
+    address = ctypes.c_void_p
+    getattr(kernels, f"exp_row_{avx}")(
+        address(z.ctypes.data), address(e.ctypes.data), ctypes.c_int64(len(z))
+    )
+    expected = np.exp(z.astype(float))
+    assert (abs(e - expected) <= 0.51 * np.spacing(expected.astype(np.float32))).all()
+
+
 def test_every_kernel_of_the_table_is_tested_here(root: Path):
     table = (root / "asm" / "kernels.asm").read_text()
-    extern = re.findall(r"^    extern  (\w+)", table, flags=re.MULTILINE)
-    assert extern
-    assert set(extern) <= set(KERNELS)
+    table = table[table.index("chosen:") : table.index("KERNELS  ")]
+    names = re.findall(r"^    KERNEL  (\w+)", table, flags=re.MULTILINE)
+    assert "dense_sparse" in names
+    here = Path(__file__).read_text()
+    assert [name for name in names if f'"{name}"' not in here] == []
+
+
+def test_the_best_instruction_set_is_the_one_that_the_system_names(kernels: ctypes.CDLL):
+    has = [isa for isa in ISAS if FLAGS[isa] <= features()]
+    assert ISAS[kernels.cpu_isa()] == has[-1]
 
 
 @pytest.mark.parametrize(
@@ -298,7 +428,8 @@ def test_every_kernel_of_the_table_is_tested_here(root: Path):
         ("clobbers_r15", b"\x4d\x31\xff\xc3", 5),  # xor r15, r15; ret
         ("leaves_the_direction_flag", b"\xfd\xc3", 7),  # std; ret
         ("overwrites_the_stack", b"\x48\xc7\x44\x24\x10\x00\x00\x00\x00\xc3", 8),  # mov [rsp+16], 0
-        ("keeps_the_rules", b"\xc3", None),
+        ("forgets_vzeroupper", b"\xc3", 9),
+        ("keeps_the_rules", b"\xc5\xf8\x77\xc3", None),  # vzeroupper; ret
     ],
 )
 def test_the_checked_call_sees(kernels: ctypes.CDLL, fault: str, code: bytes, bit: int | None):
@@ -308,5 +439,8 @@ def test_the_checked_call_sees(kernels: ctypes.CDLL, fault: str, code: bytes, bi
     checked = kernels.checked_call
     checked.restype = ctypes.c_uint64
     checked.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_float]
-    broken = checked(address, (ctypes.c_uint64 * 7)(), 0.0)
+    level = 1 if fault == "forgets_vzeroupper" or bit is None else 0
+    if level and FLAGS["avx2"] - features():
+        pytest.skip("this processor has no AVX2")
+    broken = checked(address, (ctypes.c_uint64 * 8)(*[0] * 7, level), 0.0)
     assert broken == (0 if bit is None else 1 << bit), fault

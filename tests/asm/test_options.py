@@ -1,6 +1,7 @@
 """The command line: what it takes, and one line with exit code 2 for what it does not."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ DEFAULTS = {
     "lr": "0.01",
     "train-limit": "all",
     "test-limit": "all",
+    "isa": "auto",
 }
-FLAGS = ["no-shuffle", "help"]
+FLAGS = ["no-shuffle", "no-fuse", "help"]
 
 
 def test_help_names_every_option_with_its_default(run: Run):
@@ -100,6 +102,10 @@ def test_the_last_of_two_wins(run: Run, tiny: Path):
         (["--lr", "."], "wanted a number"),
         (["--lr", ""], "wanted a number"),
         (["--lr", "1,5"], "wanted a number"),
+        (["--isa", "mmx"], "--isa 'mmx': wanted auto, sse2, avx2 or avx512"),
+        (["--isa", "AVX2"], "wanted auto, sse2, avx2 or avx512"),
+        (["--isa="], "--isa: wanted ISA"),
+        (["--no-fuse=1"], "takes no value"),
         (["--bo\ngus"], "unknown option '--bo?gus'"),
         (["--epochs", "%n%s%n"], "whole number"),
     ],
@@ -112,3 +118,26 @@ def test_what_is_no_option_is_one_clear_line(run: Run, args: list[str], says: st
     assert result.stderr.startswith("mnist: ")
     assert says in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_the_kernels_in_use_are_named(run: Run, tiny: Path):
+    result = run("--data", tiny, "--epochs", "1", "--isa", "sse2")
+    assert result.returncode == 0, result.stderr
+    assert "kernels   SSE2\n" in result.stdout
+
+
+def test_an_instruction_set_that_the_processor_lacks_is_one_clear_line(gdb: str, program: Path):
+    returns = ["set $rax = $best", "set $rip = *(long *) $rsp", "set $rsp = $rsp + 8"]
+    for best, asked, says in ((0, "avx2", "AVX2 and FMA"), (1, "avx512", "AVX-512")):
+        commands = ["break *&cpu_isa", "run", f"set $best = {best}", *returns, "continue"]
+        options = [word for command in commands for word in ("-ex", command)]
+        result = subprocess.run(
+            [gdb, "--nx", "--batch", *options, "--args", program, "--isa", asked],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        line = f"mnist: --isa {asked}: this machine has no {says}, the best here is --isa "
+        assert line + ("sse2", "avx2")[best] in result.stderr
+        assert "exited with code 02" in result.stdout

@@ -92,8 +92,16 @@ def expected_losses(directory: Path, seed: int, epochs: int, shuffle: bool) -> l
     return means
 
 
-def test_the_defaults_reach_94_5_per_cent_on_mnist(run: Run, mnist: Path):
-    result = run("--data", mnist)
+@pytest.fixture(params=["sse2", "avx2", "avx512"])
+def isa(request: pytest.FixtureRequest, run: Run, tiny: Path) -> str:
+    asked = run("--data", tiny, "--epochs", "1", "--isa", request.param)
+    if "this machine has no" in asked.stderr:
+        pytest.skip(asked.stderr)
+    return request.param
+
+
+def test_the_defaults_reach_94_5_per_cent_on_mnist(run: Run, mnist: Path, isa: str):
+    result = run("--data", mnist, "--isa", isa)
     assert result.returncode == 0, result.stderr
     assert len(re.findall(r"^epoch ", result.stdout, flags=re.MULTILINE)) == 10
     accuracy = re.search(r"accuracy ([\d.]+) % \((\d+) of 10000\)", result.stdout)
@@ -108,17 +116,21 @@ def test_the_loss_falls_in_every_epoch_on_mnist(run: Run, mnist: Path):
     assert len(set(epochs)) == 5
 
 
+@pytest.mark.parametrize("fuse", [[], ["--no-fuse"]], ids=["fused", "not fused"])
 @pytest.mark.parametrize("options", [[], ["--no-shuffle"]], ids=["shuffled", "in file order"])
 @pytest.mark.parametrize("seed", [0, 42, 2**64 - 1])
-def test_every_loss_is_the_one_that_numpy_computes(run: Run, tiny: Path, seed: int, options):
-    result = run("--data", tiny, "--epochs", "3", "--seed", str(seed), *options)
+def test_every_loss_is_the_one_that_numpy_computes(
+    run: Run, tiny: Path, isa: str, seed: int, options: list[str], fuse: list[str]
+):
+    args = ["--epochs", "3", "--seed", str(seed), "--isa", isa, *options, *fuse]
+    result = run("--data", tiny, *args)
     assert result.returncode == 0, result.stderr
     expected = expected_losses(tiny, seed, epochs=3, shuffle=not options)
     np.testing.assert_allclose(losses(result.stdout), expected, rtol=0, atol=2e-6)
 
 
-def test_the_same_seed_prints_the_same_numbers(run: Run, tiny: Path):
-    first, second = (run("--data", tiny, "--seed", "5") for _ in range(2))
+def test_the_same_seed_prints_the_same_numbers(run: Run, tiny: Path, isa: str):
+    first, second = (run("--data", tiny, "--seed", "5", "--isa", isa) for _ in range(2))
     assert first.returncode == 0
     assert without_seconds(first.stdout) == without_seconds(second.stdout)
     assert first.stderr == second.stderr == ""

@@ -1,4 +1,4 @@
-; Cross-entropy and its gradient behind a softmax, float32.
+; Cross-entropy and its gradient behind a softmax, float32, SSE2.
 ;
 ;   loss = mean over the rows of  log(sum over c of exp(z[c] - max)) - (z[y] - max)
 ;   grad = (p - onehot(y)) / rows
@@ -16,11 +16,11 @@
     extern  log_f32                             ; log.asm
     extern  row_max                             ; row_max.asm
 
-    global  cross_entropy:function (cross_entropy.end - cross_entropy)
-    global  cross_entropy_grad:function (cross_entropy_grad.end - cross_entropy_grad)
+    global  cross_entropy_sse2:function (cross_entropy_sse2.end - cross_entropy_sse2)
+    global  cross_entropy_grad_sse2:function (cross_entropy_grad_sse2.end - cross_entropy_grad_sse2)
 
-;   void cross_entropy(const float *z, const uint8_t *y, float *loss,
-;                      int64_t rows, int64_t classes)
+;   void cross_entropy_sse2(const float *z, const uint8_t *y, float *loss,
+;                           int64_t rows, int64_t classes)
 ;   rdi = z        [rows x classes]
 ;   rsi = y        [rows]  0 .. classes-1
 ;   rdx = loss     [1]     the mean
@@ -38,7 +38,7 @@
 %define total       dword [rsp + 8]             ; of all rows
 %define rows        qword [rsp + 16]
 
-cross_entropy:
+cross_entropy_sse2:
     push    rbx
     push    rbp
     push    r12
@@ -110,8 +110,8 @@ cross_entropy:
 %undef total
 %undef rows
 
-;   void cross_entropy_grad(const float *p, const uint8_t *y, float *grad,
-;                           int64_t rows, int64_t classes)
+;   void cross_entropy_grad_sse2(const float *p, const uint8_t *y, float *grad,
+;                                int64_t rows, int64_t classes)
 ;   rdi = p        [rows x classes]  what softmax made of z
 ;   rsi = y        [rows]            0 .. classes-1
 ;   rdx = grad     [rows x classes]  d loss / d z
@@ -129,7 +129,7 @@ cross_entropy:
 %define value       xmm0
 %define target      xmm2                        ; 1.0
 
-cross_entropy_grad:
+cross_entropy_grad_sse2:
     cvtsi2ss count, rows
     movss   target, [one]
 

@@ -1,4 +1,4 @@
-; p[c] = exp(z[c] - max) / (exp(z[0] - max) + ... ), row by row, float32.
+; p[c] = exp(z[c] - max) / (exp(z[0] - max) + ... ), row by row, float32, SSE2.
 ;
 ; Taking the largest z off changes nothing on paper and keeps every exp in 0..1: without it
 ; one z above 88 makes the sum infinite and the row NaN.
@@ -11,9 +11,9 @@
     extern  exp_f32                             ; exp.asm
     extern  row_max                             ; row_max.asm
 
-    global  softmax:function (softmax.end - softmax)
+    global  softmax_sse2:function (softmax_sse2.end - softmax_sse2)
 
-;   void softmax(const float *z, float *p, int64_t rows, int64_t classes)
+;   void softmax_sse2(const float *z, float *p, int64_t rows, int64_t classes)
 ;   rdi = z        [rows x classes]
 ;   rsi = p        [rows x classes]
 ;   rdx = rows     >= 0
@@ -27,7 +27,7 @@
 %define max         dword [rsp]                 ; on the stack: a call keeps no xmm register
 %define sum         dword [rsp + 4]
 
-softmax:
+softmax_sse2:
     push    rbx
     push    rbp
     push    r12

@@ -8,10 +8,10 @@
     default rel
     section .text
 
-    global  relu:function (relu.end - relu)
-    global  relu_grad:function (relu_grad.end - relu_grad)
+    global  relu_sse2:function (relu_sse2.end - relu_sse2)
+    global  relu_grad_sse2:function (relu_grad_sse2.end - relu_grad_sse2)
 
-;   void relu(const float *z, float *h, int64_t count)
+;   void relu_sse2(const float *z, float *h, int64_t count)
 ;   rdi = z      [count]
 ;   rsi = h      [count]
 ;   rdx = count  >= 0
@@ -23,7 +23,7 @@
 %define value       xmm1
 %define largest     xmm2
 
-relu:
+relu_sse2:
     xorps   zero, zero
 .loop:
     sub     count, 4
@@ -60,7 +60,7 @@ relu:
 %undef value
 %undef largest
 
-;   void relu_grad(const float *grad, const float *z, float *dz, int64_t count)
+;   void relu_grad_sse2(const float *grad, const float *z, float *dz, int64_t count)
 ;   rdi = grad   [count]
 ;   rsi = z      [count]  as it was before relu
 ;   rdx = dz     [count]
@@ -74,7 +74,7 @@ relu:
 %define mask        xmm1                        ; all bits where z > 0
 %define value       xmm2
 
-relu_grad:
+relu_grad_sse2:
     xorps   zero, zero
 .loop:
     sub     count, 4
