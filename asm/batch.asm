@@ -1,8 +1,13 @@
 ; A batch: x[n] = image order[n] / 255 and y[n] = label order[n].
+;
+; Shuffled images lie anywhere in 47 MB, so each would be waited for; they are asked for some
+; rows before their turn instead.
 
 %include "network.inc"
 %include "buffers.inc"
 %include "probe.inc"
+
+AHEAD           equ 8                           ; rows
 
     default rel
     section .text
@@ -55,6 +60,8 @@ load_batch:
 %define out         r12                         ; the next row
 %define rows        r13                         ; rows still to do
 %define pixels      r14
+%define line        rdi                         ; a cache line of the image to ask for
+%define line_end    rsi
 
 gather_images:
     push    rbx
@@ -71,6 +78,18 @@ gather_images:
 .row:
     test    rows, rows
     jz      .done
+    cmp     rows, AHEAD
+    jle     .scale
+    mov     edi, [order + AHEAD * INDEX]
+    imul    line, pixels
+    add     line, images
+    lea     line_end, [line + pixels]
+.ask:
+    prefetcht0 [line]
+    add     line, CACHE_LINE
+    cmp     line, line_end
+    jb      .ask
+.scale:
     mov     edi, [order]                        ; 32 bits: the upper half becomes 0
     imul    rdi, pixels
     add     rdi, images
@@ -96,6 +115,8 @@ gather_images:
 %undef out
 %undef rows
 %undef pixels
+%undef line
+%undef line_end
 
 ;   void gather_labels(const uint8_t *labels, const uint32_t *order, uint8_t *out, int64_t rows)
 ;   rdi = labels  [samples]
