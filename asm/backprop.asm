@@ -16,8 +16,10 @@
     default rel
     section .text
 
-    extern  dense_grad_weight, dense_grad_bias  ; kernels.asm
-    extern  dense_grad_input, relu_grad
+    extern  dense_grad_weight                   ; kernels.asm
+    extern  dense_grad_bias
+    extern  dense_grad_input
+    extern  relu_grad
     extern  cross_entropy_grad
     extern  fused_update                        ; options.asm
 

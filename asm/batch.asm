@@ -85,7 +85,7 @@ gather_images:
     add     line, images
     lea     line_end, [line + pixels]
 .ask:
-    prefetcht0 [line]
+    prefetcht1 [line]                           ; as far as the second cache: the first is full
     add     line, CACHE_LINE
     cmp     line, line_end
     jb      .ask

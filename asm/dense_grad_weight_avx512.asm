@@ -10,7 +10,8 @@
 
     extern  product_avx512                        ; product_avx512.asm
 
-    global  dense_grad_weight_avx512:function (dense_grad_weight_avx512.end - dense_grad_weight_avx512)
+    global  dense_grad_weight_avx512:function \
+            (dense_grad_weight_avx512.end - dense_grad_weight_avx512)
 
 ;   void dense_grad_weight_avx512(const float *x, const float *grad, float *dW,
 ;                               int64_t rows, int64_t inputs, int64_t outputs)

@@ -21,7 +21,8 @@ BLOCK_BYTES     equ 2 * VECTOR                  ; the lower halves of 8 masks, t
     default rel
     section .text
 
-    global  dense_grad_weight_sgd_avx2:function (dense_grad_weight_sgd_avx2.end - dense_grad_weight_sgd_avx2)
+    global  dense_grad_weight_sgd_avx2:function \
+            (dense_grad_weight_sgd_avx2.end - dense_grad_weight_sgd_avx2)
 
 ;   void dense_grad_weight_sgd_avx2(const float *x, const float *grad, float *W,
 ;                                   int64_t rows, int64_t inputs, int64_t outputs,

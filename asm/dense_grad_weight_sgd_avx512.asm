@@ -19,7 +19,8 @@ BLOCK_BYTES     equ 2 * LANES * 4               ; the lower halves of 16 masks, 
     default rel
     section .text
 
-    global  dense_grad_weight_sgd_avx512:function (dense_grad_weight_sgd_avx512.end - dense_grad_weight_sgd_avx512)
+    global  dense_grad_weight_sgd_avx512:function \
+            (dense_grad_weight_sgd_avx512.end - dense_grad_weight_sgd_avx512)
 
 ;   void dense_grad_weight_sgd_avx512(const float *x, const float *grad, float *W,
 ;                                     int64_t rows, int64_t inputs, int64_t outputs,

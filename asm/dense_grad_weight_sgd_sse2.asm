@@ -4,10 +4,10 @@
 ; Row i of the gradient is the sum of the rows grad[n] times x[n][i]. A sample with
 ; x[n][i] = 0 adds nothing, so only the others are visited: for each input a mask of 64
 ; samples, its lowest bit the next one. The masks are made for 4 inputs at a time, sample by
-; sample: one comparison, and a bit for those lanes that are not zero. 32 outputs, a quarter of a row
-; of the first layer, are summed in 8 registers; outputs that do not fill them go one by one.
-; An input that is zero in every sample, as the borders of the images are, leaves its row of
-; W as it was.
+; sample: one comparison, and a bit for those lanes that are not zero. 32 outputs, a quarter
+; of a row of the first layer, are summed in 8 registers; outputs that do not fill them go one
+; by one. An input that is zero in every sample, as the borders of the images are, leaves its
+; row of W as it was.
 
 %include "network.inc"
 
@@ -21,7 +21,8 @@ BLOCK_BYTES     equ 2 * VECTOR                  ; the lower halves of 4 masks, t
     default rel
     section .text
 
-    global  dense_grad_weight_sgd_sse2:function (dense_grad_weight_sgd_sse2.end - dense_grad_weight_sgd_sse2)
+    global  dense_grad_weight_sgd_sse2:function \
+            (dense_grad_weight_sgd_sse2.end - dense_grad_weight_sgd_sse2)
 
 ;   void dense_grad_weight_sgd_sse2(const float *x, const float *grad, float *W,
 ;                                   int64_t rows, int64_t inputs, int64_t outputs,

@@ -41,13 +41,13 @@ LANES           equ 16
 
 ; FIND_INSIDE: the lanes of the vector at c that are classes
 %macro FIND_INSIDE 0.nolist
+    mov     eax, LANES
     mov     rcx, classes
     sub     rcx, c
+    cmp     rcx, rax
+    cmovg   rcx, rax
     mov     eax, -1
-    cmp     rcx, LANES
-    jge     %%all
-    bzhi    eax, eax, ecx
-%%all:
+    bzhi    eax, eax, ecx                       ; as many ones as classes
     kmovw   inside, eax
 %endmacro
 

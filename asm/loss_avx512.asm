@@ -16,7 +16,8 @@
     extern  log_f32                             ; log.asm
 
     global  cross_entropy_avx512:function (cross_entropy_avx512.end - cross_entropy_avx512)
-    global  cross_entropy_grad_avx512:function (cross_entropy_grad_avx512.end - cross_entropy_grad_avx512)
+    global  cross_entropy_grad_avx512:function \
+            (cross_entropy_grad_avx512.end - cross_entropy_grad_avx512)
 
 ;   void cross_entropy_avx512(const float *z, const uint8_t *y, float *loss,
 ;                           int64_t rows, int64_t classes)

@@ -10,7 +10,6 @@
 
 TILE_ROWS       equ 4
 TILE_COLUMNS    equ 16
-LANES           equ 8
 
     default rel
     section .text

@@ -214,3 +214,8 @@ def test_a_step_that_is_sought_is_one_stop_away(gdb: str, program: Path, tiny: P
     output = debug(gdb, program, commands, "--data", tiny)
     assert re.findall(r"^\$\d = (-?\d+)", output, re.M) == ["-1", "5", "22", "6"]
     assert re.findall(r"^Breakpoint (\d), ", output, re.M) == ["1", "2", "3", "3"]
+
+
+def test_subnormal_numbers_count_as_zero(gdb: str, program: Path, tiny: Path):
+    commands = ["break -probe-stap nn:step", "run", "print/x $mxcsr & 0x8040"]
+    assert "$1 = 0x8040\n" in debug(gdb, program, commands, "--data", tiny)
