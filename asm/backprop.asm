@@ -7,6 +7,8 @@
 ;   grad_z1 = grad_h1 where z1 > 0, else 0
 ;   dW1 = x^T grad_z1,   dbias1 = sum of grad_z1
 ;
+; dW1 is left to gradient.asm where the update makes it on the way, see fused_update there.
+;
 ; No weight changes before the whole pass is done: grad_h needs the weights that made z.
 
 %include "network.inc"

@@ -5,7 +5,7 @@
     default rel
     section .text
 
-    extern  product_avx512                        ; product_avx512.asm
+    extern  product_avx512                      ; product_avx512.asm
 
     global  dense_avx512:function (dense_avx512.end - dense_avx512)
 

@@ -9,7 +9,7 @@
     section .text
 
     extern  transpose_avx2                      ; transpose_avx2.asm
-    extern  product_avx512                        ; product_avx512.asm
+    extern  product_avx512                      ; product_avx512.asm
 
     global  dense_grad_input_avx512:function (dense_grad_input_avx512.end - dense_grad_input_avx512)
 

@@ -8,7 +8,7 @@
     default rel
     section .text
 
-    extern  product_avx512                        ; product_avx512.asm
+    extern  product_avx512                      ; product_avx512.asm
 
     global  dense_grad_weight_avx512:function \
             (dense_grad_weight_avx512.end - dense_grad_weight_avx512)

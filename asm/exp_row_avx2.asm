@@ -165,7 +165,7 @@ exp_row_avx2:
 one_by_ln2:     dq 1.4426950408889634           ; 1 / ln 2
 ln2:            dq 0.6931471805599453
 least:          dq -110.0                       ; exp(-103.98) is under half the smallest float32
-exponent_bias:  dq 4503599627371519.0            ; 2^52 + 1023
+exponent_bias:  dq 4503599627371519.0           ; 2^52 + 1023
 taylor:         dq 2.7557319223985891e-7        ; 1 / 10!
                 dq 2.7557319223985891e-6        ; 1 / 9!
                 dq 2.4801587301587302e-5        ; 1 / 8!

@@ -12,7 +12,7 @@
     default rel
     section .text
 
-    extern  exp_row_avx2                      ; exp_row_avx2.asm
+    extern  exp_row_avx2                        ; exp_row_avx2.asm
     extern  log_f32                             ; log.asm
 
     global  cross_entropy_avx2:function (cross_entropy_avx2.end - cross_entropy_avx2)

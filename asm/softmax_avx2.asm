@@ -8,7 +8,7 @@
     default rel
     section .text
 
-    extern  exp_row_avx2                      ; exp_row_avx2.asm
+    extern  exp_row_avx2                        ; exp_row_avx2.asm
 
     global  softmax_avx2:function (softmax_avx2.end - softmax_avx2)
 
