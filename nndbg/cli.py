@@ -161,12 +161,11 @@ def check(
     Exit code 0: all agree. 1: something diverged. 2: usage or layer map. 3: the program failed.
     """
     modes = (Mode.LOCAL, Mode.CHAIN) if mode == "both" else (Mode(mode),)
-    with (
-        open_session(
-            program, map=map_file, arguments=arguments, modes=modes, timeout=timeout
-        ) as session,
-        _progress("steps", len(steps)) as advance,
-    ):
+    session = open_session(
+        program, map=map_file, arguments=arguments, modes=modes, timeout=timeout
+    )
+    advance: Advance
+    with session, _progress("steps", len(steps)) as advance:
         report = check_steps(session, steps, lambda step: advance(step + 1 - steps.start))
     write_report(report, form, output)
     if report.wrong:
@@ -174,6 +173,7 @@ def check(
     if report.error is not None:
         _say(report.error)
         return ExitCode.PROGRAM
+    return ExitCode.AGREES if report.agrees else ExitCode.DIVERGED
 
 
 @commands.group(name="map")
