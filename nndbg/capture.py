@@ -19,7 +19,8 @@ class Capture:
 
     `op` is the op that is complete, None where a step begins; `stop` counts the captures of a
     session from 0. `flat` holds each buffer in one dimension and in its whole reserved extent, by
-    name, read-only; `addresses` says where it began. Constant buffers are not in it.
+    name, read-only; `addresses` says where it began. Constant buffers are not in it. `skipped` are
+    the ops that this step leaves out, because their condition did not hold as it began.
     """
 
     step: int
@@ -29,6 +30,7 @@ class Capture:
     sizes: Mapping[str, int]
     addresses: Mapping[str, int]
     flat: Mapping[str, Flat]
+    skipped: frozenset[str] = frozenset()
 
     def shaped(self, buffer: Buffer) -> NDArray[Any]:
         """Return `buffer` in its shape at this stop; a view, read-only."""

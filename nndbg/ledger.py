@@ -57,7 +57,8 @@ class StepLedger:
         self._modes = modes
         self._begin = begin
         self._last = begin
-        self._index = {op.name: index for index, op in enumerate(layer_map.ops)}
+        self._ops = tuple(op for op in layer_map.ops if op.name not in begin.skipped)
+        self._index = {op.name: index for index, op in enumerate(self._ops)}
         self._versions = {name: [_Version(_STEP_BEGINS, flat)] for name, flat in begin.flat.items()}
         self._done: dict[int, Capture] = {}
         self._altered: dict[int, list[tuple[str, Flat, Flat]]] = {}
@@ -84,13 +85,13 @@ class StepLedger:
         """Close the step: ops that were never complete are unwritten, those after them judged."""
         found = [
             self._judge(index) if index in self._done else self._missed(index)
-            for index in range(self._judged, len(self._map.ops))
+            for index in range(self._judged, len(self._ops))
         ]
-        self._judged = len(self._map.ops)
+        self._judged = len(self._ops)
         return tuple(found)
 
     def _note_changes(self, index: int, capture: Capture) -> None:
-        outputs = set(self._map.ops[index].outputs.values())
+        outputs = set(self._ops[index].outputs.values())
         for name, flat in capture.flat.items():
             versions = self._versions.setdefault(name, [])
             if name in outputs:
@@ -110,7 +111,7 @@ class StepLedger:
                 self._altered.setdefault(index, []).append((name, flat, last))
 
     def _judge(self, index: int) -> Observation:
-        op, capture = self._map.ops[index], self._done[index]
+        op, capture = self._ops[index], self._done[index]
         sizes = capture.sizes
         inputs = {
             part: self._before(index, self._map.buffers[name], sizes)
@@ -140,7 +141,7 @@ class StepLedger:
         return Observation(self._begin.step, op, capture, expected, tuple(verdicts))
 
     def _verdicts(self, index: int, mode: Mode, expected: Mapping[str, Bounded]) -> list[Verdict]:
-        op, capture = self._map.ops[index], self._done[index]
+        op, capture = self._ops[index], self._done[index]
         return [
             judge(
                 self._subject(op, name, mode),
@@ -152,7 +153,7 @@ class StepLedger:
         ]
 
     def _missed(self, index: int) -> Observation:
-        op = self._map.ops[index]
+        op = self._ops[index]
         sizes = self._last.sizes
         verdicts = tuple(
             missing(self._subject(op, name, Mode.LOCAL), self._map.buffers[name].elements(sizes))
@@ -168,7 +169,7 @@ class StepLedger:
         if buffer.elements(sizes) == 0:
             raise ProgramError(
                 f"{self._map.at('buffers', buffer.name)}: {buffer.name} has no elements when "
-                f"{self._map.ops[index].name} is complete: one of its sizes is 0. "
+                f"{self._ops[index].name} is complete: one of its sizes is 0. "
                 "Is the boundary before the size is set?"
             )
         if buffer.is_constant:
@@ -178,7 +179,7 @@ class StepLedger:
         if flat is None:
             raise ProgramError(
                 f"{self._map.at('buffers', buffer.name)}: the pointer of {buffer.name} is null "
-                f"when {self._map.ops[index].name} is complete."
+                f"when {self._ops[index].name} is complete."
             )
         return shape(flat, buffer, sizes)
 

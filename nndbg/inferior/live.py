@@ -66,6 +66,7 @@ class LiveSource:
         self._inferior = Inferior(self.executable, self._arguments, self._gdb)
         self._step = -1
         self._seen: set[str] = set()
+        self._skipped: frozenset[str] = frozenset()
         self._pending: deque[str] = deque()
         self._last = "before the first step"
         self._constants.clear()
@@ -104,13 +105,15 @@ class LiveSource:
                 self._begin_step(stop)
                 self._listen_for_ops(True)
                 return self._capture(None)
-            if len(self._seen) < len(self.layer_map.ops):
+            if len(self._seen) + len(self._skipped) == len(self.layer_map.ops):
+                # The step is over: this call is from elsewhere, as an evaluation makes it.
+                self._listen_for_ops(False)
+                continue
+            here = [name for name in self._ops_at[stop.breakpoint] if name not in self._skipped]
+            if here:
                 self._address = stop.address
-                first, *others = self._ops_at[stop.breakpoint]
-                self._pending.extend(others)
-                return self._capture(first)
-            # The step is over: this call is from elsewhere, as an evaluation makes it.
-            self._listen_for_ops(False)
+                self._pending.extend(here[1:])
+                return self._capture(here[0])
 
     def constant(self, buffer: Buffer) -> Flat:
         """Return a constant buffer in one dimension, read once."""
@@ -186,6 +189,12 @@ class LiveSource:
         counter = self._placed.counter
         self._step = self._step + 1 if counter is None else self._integer(counter, "u64")
         self._seen.clear()
+        self._skipped = frozenset(
+            op.name
+            for op in self.layer_map.ops
+            if op.when is not None
+            and self._integer(self._placed.conditions[op.name], op.when.dtype) != op.when.value
+        )
         self._last = f"at the beginning of step {self._step}"
 
     def _capture(self, op: str | None) -> Capture:
@@ -211,6 +220,7 @@ class LiveSource:
             sizes=MappingProxyType(sizes),
             addresses=MappingProxyType(addresses),
             flat=MappingProxyType(flat),
+            skipped=self._skipped,
         )
         self._stops += 1
         if op is not None:
