@@ -166,6 +166,8 @@ def _wrong(actual: NDArray[Any], expected: Bounded) -> tuple[NDArray[np.bool_], 
 
     Infinity agrees with the same infinity; a NaN agrees with nothing, not even with a NaN.
     """
+    if expected.integers is not None:
+        return actual != expected.integers, np.zeros(actual.shape, np.bool_)
     value, error = expected.value, expected.error
     numbers = actual.astype(np.float64)
     finite = np.isfinite(value)

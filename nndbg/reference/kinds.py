@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nndbg.reference.bounded import Bounded, Format, exact
+from nndbg.reference.bounded import Bounded, Format, exact, whole
 
 Parameter = float | str
 Integers = NDArray[np.integer[Any]]
-Result = Bounded | tuple[Bounded, ...]
+Value = Bounded | Integers
+Result = Value | tuple[Value, ...]
 _PART = re.compile(r"(\w+)\[([^\]]*)\]")
 
 
@@ -60,10 +61,13 @@ class Kind:
         with np.errstate(all="ignore"):
             result = self.function(**operands, fmt=fmt, **parameters)
         results = result if isinstance(result, tuple) else (result,)
-        return {part.name: value for part, value in zip(self.outputs, results, strict=True)}
+        return {
+            part.name: value if isinstance(value, Bounded) else whole(value)
+            for part, value in zip(self.outputs, results, strict=True)
+        }
 
 
-def operand(value: Bounded | NDArray[Any], fmt: Format) -> Bounded | Integers:
+def operand(value: Bounded | NDArray[Any], fmt: Format) -> Value:
     """Return `value` as a kind takes it: bounded where it is floating-point, as it is otherwise."""
     if isinstance(value, Bounded) or np.issubdtype(value.dtype, np.integer):
         return value
