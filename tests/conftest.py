@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import struct
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -283,3 +284,46 @@ def fake() -> type[FakeSource]:
 def correct() -> Mapping[str, Callable[[State], None]]:
     """What each op of the small map does to the state, by name."""
     return CORRECT
+
+
+Build = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Builds a program from source, C or NASM, once a session: `build("crash", source, "-g")`.
+
+    C is compiled with the flags given. NASM, which begins with `;`, is assembled with line
+    information and linked as it is: it brings its own `_start`.
+    """
+    directory = tmp_path_factory.mktemp("programs")
+    built: dict[tuple[str, ...], Path] = {}
+
+    def build(name: str, source: str, *flags: str) -> Path:
+        key = (name, source, *flags)
+        if key not in built:
+            place = directory / f"{len(built)}"
+            place.mkdir()
+            built[key] = _built(place, name, source, flags)
+        return built[key]
+
+    return build
+
+
+def _built(place: Path, name: str, source: str, flags: tuple[str, ...]) -> Path:
+    program, is_assembly = place / name, source.lstrip().startswith(";")
+    needed = ("nasm", "ld") if is_assembly else ("gcc",)
+    if absent := [tool for tool in needed if shutil.which(tool) is None]:
+        pytest.skip(f"{' and '.join(absent)} not installed")
+    text = program.with_suffix(".asm" if is_assembly else ".c")
+    text.write_text(source)
+    if is_assembly:
+        steps = [
+            ["nasm", "-f", "elf64", "-g", "-F", "dwarf", text.name, "-o", f"{name}.o"],
+            ["ld", *flags, f"{name}.o", "-o", name],
+        ]
+    else:
+        steps = [["gcc", *flags, text.name, "-o", name]]
+    for step in steps:
+        subprocess.run(step, cwd=place, check=True, timeout=60)
+    return program
