@@ -30,8 +30,8 @@ from nndbg.elf import read_executable
 from nndbg.errors import ExitCode, NndbgError, UsageError
 from nndbg.hunt import check_steps
 from nndbg.layermap import MAIN_PHASE, load_map
-from nndbg.report import RENDERERS, write_report
 from nndbg.report.as_map import render as render_map
+from nndbg.report.write import RENDERERS, write_report
 from nndbg.text import printable
 
 

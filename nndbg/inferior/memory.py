@@ -38,7 +38,13 @@ class Memory:
 
         Raises ProgramError where they are not mapped.
         """
-        data = np.empty(size, np.uint8)
+        try:
+            data = np.empty(size, np.uint8)
+        except (MemoryError, ValueError) as error:
+            raise ProgramError(
+                f"{size} bytes at {address:#x} are more than this machine can hold. "
+                "Are the sizes, and the variables that they are read from, right?"
+            ) from error
         done = self._copy(address, data) if size >= _LARGE else 0
         while done < size:
             try:

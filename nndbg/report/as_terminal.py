@@ -100,6 +100,8 @@ def _conclusion(report: Report) -> Iterable[RenderableType]:
         yield Text(f"  {verdict.where}: {verdict.bad} of {verdict.checked} elements are wrong")
         if verdict.says:
             yield Text(f"  {verdict.says}")
+        for diagnosis in first.diagnosis:
+            yield Text(f"  {diagnosis.says} (explains {diagnosis.explains} of {diagnosis.of})")
         if verdict.worst is not None:
             yield Text(f"  worst: {subject.buffer}{list(verdict.worst.index)}")
             yield Text(f"    program    {verdict.worst.actual:.9g}")
