@@ -15,6 +15,7 @@ import pytest
 from nndbg.capture import Capture
 from nndbg.errors import ProgramError
 from nndbg.layermap import Buffer, parse_map
+from nndbg.layermap.model import DTYPES
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = (
@@ -173,6 +174,7 @@ class FakeSource:
 
     def __init__(self, script: Sequence[Sequence[Event]], text: str = SMALL_MAP) -> None:
         self.layer_map = parse_map(text, "small.toml")
+        self.text = text
         self.script = script
         self.is_closed = self.was_interrupted = False
         self.starts: list[int] = []
@@ -193,7 +195,7 @@ class FakeSource:
         return next(self.events, None)
 
     def constant(self, buffer: Buffer) -> np.ndarray:
-        return self.state[buffer.name].reshape(-1)
+        return self.state[buffer.name].reshape(-1).astype(DTYPES[buffer.dtype])
 
     def interrupt(self) -> None:
         self.was_interrupted = True
@@ -218,7 +220,7 @@ class FakeSource:
         flat = {}
         for buffer in self.layer_map.buffers.values():
             if not buffer.is_constant and buffer.name in self.state:
-                array = self.state[buffer.name].reshape(-1).copy()
+                array = self.state[buffer.name].reshape(-1).astype(DTYPES[buffer.dtype])
                 # What a pointer names is read in its extent at this stop, not a reserved one.
                 flat[buffer.name] = array[: self.rows * 2] if buffer.is_pointer else array
         self.stops += 1

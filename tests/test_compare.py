@@ -105,6 +105,13 @@ def test_a_scalar_is_judged():
     assert wrong.worst.index == ()
 
 
+def test_an_infinity_that_the_reference_reached_by_overflow_is_compared_all_the_same():
+    expected = reference([INF, 1, 2], [INF, 1e-6, 1e-6])
+    assert judged([INF, 1, 2], expected).status is Status.AGREE
+    verdict = judged([5, 1, 2], expected)
+    assert (verdict.status, verdict.checked, verdict.where) == (Status.DIVERGED, 3, "z1[0]")
+
+
 # The traps: what looks alike by one figure
 
 

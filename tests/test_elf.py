@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import struct
 import subprocess
@@ -104,7 +105,7 @@ def test_symbols_are_those_that_nm_prints(program: Path):
 
 def test_a_global_symbol_hides_local_ones_of_its_name(build, tmp_path: Path):
     first = "static volatile int twin = 1, pair = 1; int first(void) { return twin + pair; }\n"
-    second = "static volatile int pair = 2; int second(void) { return pair; }\n"
+    second = first.replace("first", "second")
     third = "int twin = 3; int main(void) { return 0; }\n"
     (tmp_path / "second.c").write_text(second)
     (tmp_path / "third.c").write_text(third)
@@ -209,6 +210,18 @@ def test_a_probe_has_all_its_sites_in_order(probes: Executable):
 def test_a_probe_belongs_to_its_provider(probes: Executable):
     assert probes.probe_addresses("app", "dense") == (probes.symbols["three"].address,)
     assert probes.probe_addresses("zz", "dense") == ()
+
+
+def test_a_probe_moves_along_when_the_linker_moved_its_base(build):
+    # What prelink does: the note remembers 16 bytes less than where the section went.
+    source = PROBES.replace("dq      %2, 0, 0", "dq      %2 - 16, base - 16, 0").replace(
+        "        section .note.stapsdt",
+        "        section .stapsdt.base progbits alloc noexec nowrite\nbase:   db 0\n"
+        "        section .note.stapsdt",
+    )
+    executable = read_executable(build("moved", source))
+    sites = tuple(executable.symbols[name].address for name in ("one", "two"))
+    assert executable.probe_addresses("nn", "dense") == sites
 
 
 def test_notes_of_another_kind_are_no_probes(probes: Executable):
@@ -329,12 +342,11 @@ def test_a_program_without_one_of_its_sections_is_refused_or_read(build, tmp_pat
         assert str(partial) in str(error)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(30))
 def test_a_damaged_program_is_refused_or_read_but_no_surprise(build, tmp_path, seed: int):
-    import random
-
+    # Stripped, so that the file is the same wherever it was built.
     rng = random.Random(seed)
-    data = bytearray(build("probes", PROBES).read_bytes())
+    data = bytearray(build("stripped", PROBES, "-s").read_bytes())
     for _ in range(rng.choice([1, 4, 30])):
         data[rng.randrange(len(data))] = rng.randrange(256)
     path = tmp_path / "damaged"
@@ -345,3 +357,20 @@ def test_a_damaged_program_is_refused_or_read_but_no_surprise(build, tmp_path, s
         executable.section(".nndbg")
     except UsageError as error:
         assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("section", [".debug_line", ".debug_abbrev", ".debug_info"])
+@pytest.mark.parametrize("seed", range(4))
+def test_garbage_in_the_line_information_is_refused_or_read(build, tmp_path, section, seed: int):
+    garbage, damaged = tmp_path / "garbage", tmp_path / "damaged"
+    garbage.write_bytes(random.Random(seed).randbytes(200))
+    subprocess.run(
+        ["objcopy", "--update-section", f"{section}={garbage}", build("labels", LABELS), damaged],
+        check=True,
+        timeout=60,
+    )
+    executable = read_executable(damaged)
+    try:
+        executable.line_at(executable.entry)
+    except UsageError as error:
+        assert str(damaged) in str(error)

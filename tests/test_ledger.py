@@ -306,6 +306,19 @@ def test_the_same_pointer_with_other_contents_is_a_change(step):
     assert [(v.subject.op, v.subject.buffer) for v in changed] == [("relu", "g")]
 
 
+def test_an_array_that_shrinks_is_another_one_not_a_change(fake):
+    def shrink(state: dict) -> None:
+        del state
+        source.rows = 2
+
+    source = fake([["load", "dense", shrink, "relu", "dz"]])
+    session = Session(source)
+    session.start()
+    observations = [o for o in session.finish_step() if o.op.name in ("relu", "dz")]
+    assert statuses(observations) == {}
+    assert [v.checked for v in verdicts(observations)] == [4, 4]
+
+
 def test_a_pointer_that_is_set_in_time_is_no_error(step):
     kept = {}
 
@@ -383,6 +396,19 @@ def test_an_undeclared_change_is_reported_in_chain_mode_too(step, correct):
     faulty = ("relu", after(correct["relu"], add("b", 0.5)))
     observations = step(["load", "dense", faulty, *OPS[3:]], modes=(CHAIN,))
     assert [v.subject.buffer for v in verdicts(observations) if v.says] == ["b"]
+
+
+# Formats
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("f32", 1e-8), ("f64", 1e-17)])
+def test_an_op_is_judged_in_the_format_of_its_buffers(fake, dtype: str, bound: float):
+    source = fake([OPS])
+    text = source.text.replace('"f32"', f'"{dtype}"')
+    observations = list(Session(fake([OPS], text)).finish_step())
+    assert statuses(observations) == {}
+    errors = [o.expected[b].error.max() for o in observations for b in o.expected if b != "x"]
+    assert bound < max(errors) < 1e4 * bound
 
 
 # Misuse

@@ -33,6 +33,11 @@ def test_it_starts_where_a_step_begins(session):
     assert not session.has_ended
 
 
+def test_it_has_neither_begun_nor_ended_before_it_starts(session):
+    assert session.capture is None
+    assert session.has_ended is False
+
+
 def test_the_first_step_is_where_it_starts_unless_told_otherwise(session, source):
     assert names(session.next_op()) == [(0, "load")]
     assert source.starts == [0]

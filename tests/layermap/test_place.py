@@ -107,6 +107,11 @@ MISPLACED = {
         "buffer W1 is [784, 128] f32, 401408 bytes, but its symbol holds 512. "
         "Correct the shape here or the reservation of b1 in the program.",
     ),
+    "a buffer of four bytes too many": (
+        'lr      = { symbol = "learning_rate", dtype = "f32"',
+        'lr      = { symbol = "learning_rate", dtype = "f64"',
+        "buffer lr is [] f64, 8 bytes, but its symbol holds 4.",
+    ),
     "a buffer of a wider dtype": (
         W1,
         'W1      = { dtype = "f64", shape = ["in", "h1"] }',

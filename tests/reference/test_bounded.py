@@ -242,6 +242,16 @@ def test_a_sum_over_many_samples_is_covered(length: int):
         assert_covers(expected, order(list(terms)), true)
 
 
+def test_a_bias_costs_a_rounding_more_than_the_product_alone():
+    # The product and the sum both lie half way between two numbers, and are rounded down.
+    x, b = np.float32([[1 + 2**-12]]), np.float32([U])
+    expected, true = bounded.dot(exact(x), exact(x), FLOAT32, exact(b)), fractions(x) ** 2 + U
+    for dot in DOTS[:2]:
+        result = dot(x, x, b)
+        assert_covers(expected, result, true)
+        assert largest_share(expected, result, true) > 0.99
+
+
 def test_zeros_among_the_terms_cost_nothing():
     random = np.random.default_rng(2)
     x, W = random.random((1, 1000)), random.random((1000, 1))

@@ -42,6 +42,12 @@ def test_the_steps_of_one_output_share_a_line(verdict):
     assert re.search(r"dense2 +dense +z2 +local +12288 +0 ", line(report, "dense2"))
 
 
+def test_a_wrong_step_shows_through_steps_that_could_not_be_checked(verdict):
+    statuses = (Status.UNCHECKED, Status.UNWRITTEN, Status.AGREE)
+    verdicts = tuple(verdict(step, status=status) for step, status in enumerate(statuses))
+    assert line(Report("p", (0, 1, 2), verdicts), "dense2").startswith("○")
+
+
 def test_outputs_modes_and_ops_have_lines_of_their_own(verdict):
     report = Report(
         "p",
