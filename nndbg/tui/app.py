@@ -30,6 +30,7 @@ from nndbg.tui.source_view import SourceView
 from nndbg.tui.status_line import StatusLine
 from nndbg.tui.summary import BufferLine, ElementLine
 from nndbg.tui.tensor import tensor, verdict_on
+from nndbg.tui.termination import heeded
 from nndbg.tui.worker import Arrived, Underway, Worker
 
 # A command that takes no longer than this, in seconds, leaves the footer as it is.
@@ -53,10 +54,11 @@ class DebuggerApp(App[None]):
         super().__init__()
         self._first_step = step
         self._generation = 0
-        self._is_running = False
+        self.is_busy = False
         self._map = session.layer_map
         self._program = Path(session.program).name
         self._executable = session.executable
+        self._events: asyncio.AbstractEventLoop | None = None
         self.snapshot: Snapshot | None = None
         self.worker = Worker(session, self.post_message)
 
@@ -78,6 +80,7 @@ class DebuggerApp(App[None]):
         self.register_theme(THEME)
         self.theme = THEME.name
         self.query_one(OpList).focus()
+        self._events = asyncio.get_running_loop()
         self.worker.start()
         self._submit(Start(self._first_step), f"to step {self._first_step}")
 
@@ -96,13 +99,18 @@ class DebuggerApp(App[None]):
         yield SystemCommand("Save a picture", "Write the screen as SVG.", self.action_screenshot)
         yield SystemCommand("Theme", "Choose other colours.", self.action_change_theme)
 
+    def leave(self, code: int) -> None:
+        """Close the screen with an exit code; may be called from any thread, or by a signal."""
+        if self._events is not None:
+            self._events.call_soon_threadsafe(partial(self.exit, return_code=code))
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey out what cannot be done at present."""
         match action:
             case "next_op" | "finish_step" | "find_divergence":
                 return True if self._can_go_on else None
             case "interrupt":
-                return True if self._is_running else None
+                return True if self.is_busy else None
         return True
 
     def action_next_op(self) -> None:
@@ -119,7 +127,7 @@ class DebuggerApp(App[None]):
 
     def action_interrupt(self) -> None:
         """Stop the program where it is."""
-        if self._is_running:
+        if self.is_busy:
             self.worker.interrupt()
 
     def action_restart(self) -> None:
@@ -149,7 +157,7 @@ class DebuggerApp(App[None]):
         if message.generation != self._generation:
             return
         self.snapshot = snapshot = message.snapshot
-        self._is_running = False
+        self.is_busy = False
         self.query_one(StatusLine).stand(snapshot)
         self._show_failure(snapshot)
         self.query_one(OpList).show(snapshot)
@@ -157,7 +165,7 @@ class DebuggerApp(App[None]):
 
     def on_underway(self, message: Underway) -> None:
         """Show how far the program is."""
-        if message.generation == self._generation and self._is_running:
+        if message.generation == self._generation and self.is_busy:
             self.query_one(StatusLine).advance(message.progress)
 
     def on_op_list_chosen(self) -> None:
@@ -196,24 +204,24 @@ class DebuggerApp(App[None]):
 
     @property
     def _can_go_on(self) -> bool:
-        return not self._is_running and self.snapshot is not None and self.snapshot.can_go_on
+        return not self.is_busy and self.snapshot is not None and self.snapshot.can_go_on
 
     def _begin(self, step: int | None) -> None:
         if step is None:
             return
         self._first_step = step
-        if self._is_running:
+        if self.is_busy:
             self.worker.interrupt()
         self._submit(Start(step), f"to step {step}")
 
     def _submit(self, command: Command, doing: str) -> None:
         self._generation = self.worker.submit(command)
-        self._is_running = True
+        self.is_busy = True
         self.query_one(StatusLine).run(doing)
         self.set_timer(_BLINK, self._refresh_footer)
 
     def _refresh_footer(self) -> None:
-        if self._is_running:
+        if self.is_busy:
             self.refresh_bindings()
 
     def _show_failure(self, snapshot: Snapshot) -> None:
@@ -228,9 +236,15 @@ class DebuggerApp(App[None]):
 
 
 def run(session: Session, step: int = 0) -> None:
-    """Open the screen over a session, with the program at `step`; closes the session."""
+    """Open the screen over a session, with the program at `step`; closes the session.
+
+    Raises SystemExit when a signal ended it.
+    """
     app = DebuggerApp(session, step)
     try:
-        app.run()
+        with heeded(app.leave, app.worker.close):
+            app.run()
     finally:
         app.worker.close()
+    if app.return_code:
+        raise SystemExit(app.return_code)

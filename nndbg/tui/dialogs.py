@@ -49,9 +49,7 @@ class StepDialog(ModalScreen[int | None]):
         if text.isascii() and text.isdigit() and int(text) <= _LARGEST_STEP:
             self.dismiss(int(text))
         else:
-            self.query_one("#remark", Static).update(
-                Text("steps are counted from 0: type a whole number", WRONG)
-            )
+            self.query_one("#remark", Static).update(Text("type a whole number, 0 or more", WRONG))
 
 
 class HelpDialog(ModalScreen[None]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 
 from nndbg.errors import InterruptedByUser, NndbgError
@@ -84,18 +84,19 @@ class Driver:
         found = self._advance()
         if not found:
             return self._ended()
-        return self._after(found[-1])
+        return self._after(next(filter(_is_wrong, found), found[-1]))
 
     def _finish_step(self) -> Snapshot:
         session = self._session
         assert session.capture is not None
         step = session.capture.step
         self._turn_to(step)
-        while not session.has_ended and session.capture.step == step:
+        while True:
             try:
                 for observation in session.finish_step():
                     self._keep(observation)
                     self._heed_stop()
+                break
             except InterruptedByUser:
                 if self.stop.is_set():
                     raise
@@ -136,9 +137,15 @@ class Driver:
 
     def _keep(self, observation: Observation) -> None:
         self._turn_to(observation.step)
-        self._observations[observation.op.name] = observation
+        name = observation.op.name
+        earlier = self._observations.get(name)
+        if earlier is not None and not observation.expected:
+            # Found out late: one more verdict on an op that has been judged.
+            verdicts = (*earlier.verdicts, *observation.verdicts)
+            observation = replace(earlier, verdicts=verdicts)
+        self._observations[name] = observation
         self._judged += 1
-        self._tell(Progress(observation.step, observation.op.name, self._judged))
+        self._tell(Progress(observation.step, name, self._judged))
 
     def _turn_to(self, step: int) -> None:
         if step != self._step:

@@ -42,6 +42,14 @@ class Matrix(ScrollView, can_focus=True):
         Binding("ctrl+end", "corner('last')", "Last element", show=False),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"matrix--cursor"}
+    # Columns are shared out before the scrollbar comes: its place is always kept.
+    DEFAULT_CSS = """
+    Matrix {
+        scrollbar-gutter: stable;
+        scrollbar-size-vertical: 1;
+        scrollbar-size-horizontal: 0;
+    }
+    """
 
     cursor: reactive[tuple[int, int]] = reactive((0, 0))
 

@@ -68,7 +68,7 @@ class OpList(ScrollView, can_focus=True):
         super().__init__(id=id)
         self._map = layer_map
         self._heading = "step"
-        self.rows: tuple[Row, ...] = tuple(_rows(layer_map, None))
+        self.rows: tuple[Row, ...] = rows_of(layer_map, None)
         self._name_width = _SHORTEST_NAME
 
     @property
@@ -79,7 +79,7 @@ class OpList(ScrollView, can_focus=True):
     def show(self, snapshot: Snapshot) -> None:
         """Show the verdicts of a snapshot; stand on the op that it is about."""
         before = self.chosen
-        self.rows = tuple(_rows(self._map, snapshot))
+        self.rows = rows_of(self._map, snapshot)
         judged = f"{len(snapshot.observations)} of {len(self._map.ops)} ops"
         self._heading = f"step {snapshot.step} · {judged}"
         wanted = snapshot.look_at
@@ -161,6 +161,11 @@ class OpList(ScrollView, can_focus=True):
         lines = max(1, self.scrollable_content_region.height - _HEADING)
         top = min(max(self.scroll_offset.y, self.at - lines + 1), self.at)
         self.scroll_to(0, top, animate=False, force=True)
+
+
+def rows_of(layer_map: LayerMap, snapshot: Snapshot | None) -> tuple[Row, ...]:
+    """Return the lines for a snapshot, or for a program that has not begun."""
+    return tuple(_rows(layer_map, snapshot))
 
 
 def _rows(layer_map: LayerMap, snapshot: Snapshot | None) -> Iterator[Row]:

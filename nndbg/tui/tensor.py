@@ -129,9 +129,13 @@ def tensor(observation: Observation, buffer: Buffer) -> Tensor | None:
 
 
 def verdict_on(observation: Observation, buffer: str) -> Verdict | None:
-    """Return the verdict on `buffer`: the local one where there are two."""
+    """Return the verdict on `buffer`; of several a local one, of those one that is wrong."""
     found = [v for v in observation.verdicts if v.subject.buffer == buffer]
-    return min(found, key=lambda v: v.subject.mode is not Mode.LOCAL, default=None)
+    return min(
+        found,
+        key=lambda v: (v.subject.mode is not Mode.LOCAL, not v.status.is_wrong),
+        default=None,
+    )
 
 
 def _marked(unreferenced: Tensor, observation: Observation) -> Tensor:
