@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 from rich.text import Text
 from textual import events
@@ -16,8 +17,10 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from nndbg.diagnose import Diagnosis, Evidence
 from nndbg.session import Session
 from nndbg.text import printable
+from nndbg.tui.diagnoser import Diagnosed, Diagnoser
 from nndbg.tui.dialogs import HelpDialog, StepDialog
 from nndbg.tui.driver import Command, FindDivergence, FinishStep, NextOp, Start
 from nndbg.tui.keys import KEYS
@@ -60,7 +63,10 @@ class DebuggerApp(App[None]):
         self._executable = session.executable
         self._events: asyncio.AbstractEventLoop | None = None
         self.snapshot: Snapshot | None = None
+        self._shown_evidence: Evidence | None = None
         self.worker = Worker(session, self.post_message)
+        self._diagnoser = Diagnoser(self.post_message)
+        self._diagnoses: WeakKeyDictionary[Evidence, tuple[Diagnosis, ...]] = WeakKeyDictionary()
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -82,6 +88,7 @@ class DebuggerApp(App[None]):
         self.query_one(OpList).focus()
         self._events = asyncio.get_running_loop()
         self.worker.start()
+        self._diagnoser.start()
         self._submit(Start(self._first_step), f"to step {self._first_step}")
 
     def on_resize(self, event: events.Resize) -> None:
@@ -90,6 +97,7 @@ class DebuggerApp(App[None]):
 
     async def on_unmount(self) -> None:
         """Let nothing run on without the screen."""
+        self._diagnoser.close()
         await asyncio.to_thread(self.worker.close)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
@@ -183,12 +191,19 @@ class DebuggerApp(App[None]):
             return
         found = tensor(observation, self._map.buffers[row.buffer])
         line.show(observation, row.buffer, found)
+        self._explain(observation.evidence.get(row.buffer))
         if found is None:
             matrix.show_words(f"{row.buffer} has no elements here: its pointer is null")
             return
         verdict = verdict_on(observation, row.buffer)
         worst = verdict.worst if verdict and verdict.status.is_wrong else None
         matrix.show(found, found.place(worst.index) if worst else None)
+
+    def on_diagnosed(self, message: Diagnosed) -> None:
+        """Say what explains the buffer, if it is still shown."""
+        self._diagnoses[message.evidence] = message.diagnoses
+        if message.evidence is self._shown_evidence:
+            self.query_one(BufferLine).explain(message.diagnoses)
 
     def on_op_list_opened(self) -> None:
         """Go into the matrix."""
@@ -201,6 +216,15 @@ class DebuggerApp(App[None]):
             line.show_nothing()
         else:
             line.show(matrix.tensor, *matrix.cursor)
+
+    def _explain(self, evidence: Evidence | None) -> None:
+        self._shown_evidence = evidence
+        if evidence is None:
+            return
+        known = self._diagnoses.get(evidence)
+        self.query_one(BufferLine).explain(known)
+        if known is None:
+            self._diagnoser.ask(evidence)
 
     @property
     def _can_go_on(self) -> bool:

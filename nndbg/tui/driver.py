@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Event
 
@@ -68,9 +69,9 @@ class Driver:
             says = printable(str(interruption))
             return self._picture(Condition.INTERRUPTED, says, self._last, can_go_on=self._is_begun)
         except NndbgError as error:
-            return self._failed(printable(str(error)))
+            return self._failed(str(error))
         except Exception as error:  # noqa: BLE001 - the thread lives on and the screen says it
-            words = f"{type(error).__name__}: {printable(str(error))}"
+            words = f"{type(error).__name__}: {error}"
             return self._failed(f"nndbg itself failed, please report it: {words}")
 
     def _start(self, step: int) -> Snapshot:
@@ -95,13 +96,11 @@ class Driver:
             try:
                 for observation in session.finish_step():
                     self._keep(observation)
-                    self._heed_stop()
                 break
             except InterruptedByUser:
                 if self.stop.is_set():
                     raise
-        first = next((o for o in self._observations.values() if _is_wrong(o)), None)
-        look_at = first.op.name if first else None
+        look_at = self._first_wrong
         if session.has_ended:
             return self._ended(look_at)
         says = f"where step {session.capture.step} begins, step {step} is complete"
@@ -152,19 +151,33 @@ class Driver:
             self._step, self._observations = step, {}
 
     def _after(self, observation: Observation) -> Snapshot:
+        if self._session.has_ended:
+            return self._ended(observation.op.name)
         name, step = printable(observation.op.name), observation.step
         return self._picture(Condition.STOPPED, f"after {name} of step {step}", observation.op.name)
 
     def _ended(self, look_at: str | None = None) -> Snapshot:
         words = [line.strip() for line in self._session.output.splitlines() if line.strip()]
         said = f", its last words: {printable(words[-1])}" if words else ""
-        return self._picture(
-            Condition.ENDED, f"after step {self._step}{said}", look_at, can_go_on=False
-        )
+        last = self._session.ended_after
+        middle = f"in the middle of step {self._step}, after {printable(last)}" if last else ""
+        says = f"{middle or f'after step {self._step}'}{said}"
+        return self._picture(Condition.ENDED, says, look_at, can_go_on=False)
 
     def _failed(self, says: str) -> Snapshot:
-        self._is_begun = False
-        return self._picture(Condition.FAILED, says, self._last, can_go_on=False)
+        if self._is_begun:
+            self._is_begun = False
+            # What cannot be judged stays out: the failure itself is what has to be said.
+            with suppress(NndbgError, ArithmeticError, ValueError):
+                for observation in self._session.abandon_step():
+                    self._keep(observation)
+        look_at = self._first_wrong or self._last
+        return self._picture(Condition.FAILED, printable(says), look_at, can_go_on=False)
+
+    @property
+    def _first_wrong(self) -> str | None:
+        """The first op of this step that is wrong."""
+        return next((n for n, o in self._observations.items() if _is_wrong(o)), None)
 
     @property
     def _last(self) -> str | None:

@@ -72,7 +72,7 @@ class Matrix(ScrollView, can_focus=True):
         row, column = self.cursor if at is None else at
         self._lay_out()
         self.cursor = (min(row, tensor.rows - 1), min(column, tensor.columns - 1))
-        self._reveal()
+        self._reveal(in_the_middle=at is not None)
         self.post_message(self.Moved())
 
     def show_words(self, words: str) -> None:
@@ -197,8 +197,8 @@ class Matrix(ScrollView, can_focus=True):
                 min(max(column, 0), self.tensor.columns - 1),
             )
 
-    def _reveal(self) -> None:
-        """Scroll until the cursor is on the screen, no further than that."""
+    def _reveal(self, in_the_middle: bool = False) -> None:
+        """Scroll until the cursor is on the screen, no further than that unless it is said."""
         if self.tensor is None or self._layout is None:
             return
         row, column = self.cursor
@@ -206,6 +206,8 @@ class Matrix(ScrollView, can_focus=True):
         top, left = self.scroll_offset.y, self._first_column
         top = min(max(top, row - rows + 1), row)
         left = min(max(left, column - self._layout.columns + 1), column)
+        if in_the_middle:
+            top, left = max(0, row - rows // 2), max(0, column - self._layout.columns // 2)
         self.scroll_to(left * self._layout.unit, top, animate=False, force=True)
 
     def _titles(self, layout: Layout) -> list[Segment]:
@@ -245,8 +247,8 @@ class Matrix(ScrollView, can_focus=True):
                 style, sign = _look(tensor, pane, row, column)
                 if (row, column) == self.cursor:
                     style += cursor
-                text = self._number(tensor, pane, row, column)
-                segments.append(Segment(f"{sign:>{pane.margin}}{text:>{pane.number}}", style))
+                text = f"{sign}{self._number(tensor, pane, row, column)}"
+                segments.append(Segment(f"{text:>{pane.cell}}", style))
             segments.append(Segment(gap, DIM))
         return segments
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 from rich.text import Text
 from textual.widget import Widget
 
 from nndbg.compare import Verdict
+from nndbg.diagnose import Diagnosis
 from nndbg.ledger import Observation
 from nndbg.text import printable
 from nndbg.tui.number_format import share
@@ -17,15 +18,18 @@ from nndbg.tui.palette import DIM, PLAIN, SIGNS, STRONG, STYLES, WRONG, WRONG_SI
 from nndbg.tui.tensor import Tensor, verdict_on
 
 _GAP = "   "
+# A diagnosis that is longer is cut.
+_STORY_LINES = 2
 
 
 class BufferLine(Widget):
-    """Two lines: the buffer and where it comes from; the verdict on it."""
+    """The buffer and its origin, the verdict on it, and what explains one that is wrong."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._first = Text()
         self._second = Text()
+        self._story: Text | None = None
 
     def show(self, observation: Observation, buffer: str, tensor: Tensor | None) -> None:
         """Describe what an op left in one of its buffers."""
@@ -39,19 +43,49 @@ class BufferLine(Widget):
         )
         verdict = verdict_on(observation, buffer)
         self._second = _judgement(verdict) if verdict else Text("not judged", DIM)
-        self.refresh()
+        self._tell(None)
+
+    def explain(self, diagnoses: Sequence[Diagnosis] | None) -> None:
+        """Say which mistake explains the wrong elements; None while that is looked for."""
+        if diagnoses is None:
+            self._tell(Text("looking for the mistake …", DIM))
+        elif not diagnoses:
+            self._tell(Text("no known mistake explains it", DIM))
+        else:
+            best = diagnoses[0]
+            count = f" (explains {best.explains} of {best.of})"
+            self._tell(Text.assemble((printable(best.says), STRONG), (count, DIM)))
 
     def show_words(self, title: str, words: str) -> None:
         """Describe a buffer of which nothing is known yet."""
         self._first, self._second = Text(printable(title), STRONG), Text(printable(words), DIM)
-        self.refresh()
+        self._tell(None)
 
     def render(self) -> Text:
-        """Draw both lines."""
-        width = self.size.width
-        for line in (self._first, self._second):
-            line.truncate(width, overflow="ellipsis")
-        return Text("\n").join([self._first, self._second])
+        """Draw the lines."""
+        lines = [self._first.copy(), self._second.copy()]
+        for line in lines:
+            line.truncate(self.size.width, overflow="ellipsis")
+        return Text("\n").join([*lines, *self._story_lines()])
+
+    def on_resize(self) -> None:
+        """Give the diagnosis the lines that it takes in the new width."""
+        self._tell(self._story)
+
+    def _tell(self, story: Text | None) -> None:
+        self._story = story
+        self.styles.height = 2 + len(self._story_lines())
+        self.refresh()
+
+    def _story_lines(self) -> list[Text]:
+        if self._story is None or not self.size.width:
+            return []
+        lines = [*self._story.wrap(self.app.console, self.size.width)]
+        for line in lines[_STORY_LINES - 1 : _STORY_LINES]:
+            if len(lines) > _STORY_LINES:
+                line.append(" …")
+            line.truncate(self.size.width, overflow="ellipsis")
+        return lines[:_STORY_LINES]
 
 
 class ElementLine(Widget):

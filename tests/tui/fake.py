@@ -59,7 +59,7 @@ DEADLINE = 20.0
 
 
 class FakeSource:
-    """Yields `steps` steps. `wrong`, `blocks` and `fails` name a step and the op where it happens.
+    """Yields `steps` steps. The others name a step and the op in which it happens.
 
     A blocked program goes on once it was interrupted.
     """
@@ -70,10 +70,12 @@ class FakeSource:
         wrong: tuple[int, str] | None = (2, "dense2"),
         blocks: tuple[int, str] | None = None,
         fails: tuple[int, str] | None = None,
+        exits: tuple[int, str] | None = None,
     ) -> None:
         self.layer_map = parse_map(MAP, "fake.toml")
         self.executable: Executable | None = None
-        self.steps, self.wrong, self.blocks, self.fails = steps, wrong, blocks, fails
+        self.steps, self.wrong = steps, wrong
+        self.blocks, self.fails, self.exits = blocks, fails, exits
         self.blocked, self.interrupted, self.closed = Event(), Event(), Event()
         self.starts: list[int] = []
         self.output = "made up\n"
@@ -104,6 +106,8 @@ class FakeSource:
             assert self.interrupted.wait(DEADLINE), "nobody interrupted the program"
             self.blocks = None
             raise InterruptedByUser("interrupted in a loop")
+        if here == self.exits:
+            return None
         if here == self.fails:
             raise ProgramError(f"the program got SIGSEGV in {op} [red]at[/] 0x0.")
         self._next += 1

@@ -8,6 +8,7 @@ from nndbg.tui.keys import KEYS
 from nndbg.tui.matrix import Matrix
 from nndbg.tui.op_list import OpList
 from nndbg.tui.snapshot import Condition
+from nndbg.tui.summary import BufferLine
 
 from .fake import FakeSource
 from .stage import NARROW, WIDE
@@ -70,6 +71,23 @@ async def test_the_run_to_the_divergence_lands_on_the_wrong_op_and_element(stage
         assert "4 of 12 wrong   z2[:, 1]" in s.text
         assert "✗ wrong" in s.text
         assert s.app.query_one(Matrix).cursor[1] == 1
+
+
+async def test_a_divergence_is_diagnosed_and_the_diagnosis_kept(stage):
+    async with stage() as s:
+        await s.settle()
+        await s.press("d")
+        line = s.app.query_one(BufferLine)
+        await s.until(lambda: s.app._diagnoses, "the diagnosis")
+        await s.pilot.pause()
+        told = line.render().plain.splitlines()
+        assert len(told) == 3
+        assert told[2] != "looking for the mistake …"
+        assert told[2] in s.text
+        await s.press("up")
+        assert len(line.render().plain.splitlines()) == 2
+        await s.press("down")
+        assert line.render().plain.splitlines() == told
 
 
 async def test_a_run_without_a_divergence_ends_with_the_program(stage):

@@ -57,6 +57,21 @@ def test_after_a_failure_nothing_goes_on():
     assert list(snapshot.observations) == ["dense1"]
 
 
+def test_after_a_failure_the_screen_looks_at_what_was_wrong_before_it():
+    driver, _ = driven(FakeSource(wrong=(0, "dense1"), fails=(0, "dense2")))
+    driver.carry_out(Start(0))
+    assert driver.carry_out(FinishStep()).look_at == "dense1"
+
+
+def test_a_program_that_ends_within_a_step_is_told():
+    driver, _ = driven(FakeSource(exits=(1, "dense2")))
+    driver.carry_out(Start(0))
+    snapshot = driver.carry_out(FindDivergence())
+    assert snapshot.condition is Condition.ENDED
+    assert snapshot.says.startswith("in the middle of step 1, after relu1")
+    assert list(snapshot.observations) == ["dense1", "relu1"]
+
+
 def test_a_snapshot_does_not_change_with_the_next_command():
     driver, _ = driven(FakeSource())
     driver.carry_out(Start(0))
