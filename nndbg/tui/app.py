@@ -187,7 +187,8 @@ class DebuggerApp(App[None]):
         self.query_one(SourceView).show(capture.address if capture else None)
         if observation is None:
             line.show_words(row.op, f"{row.word} in step {snapshot.step}")
-            matrix.show_words("n runs to the next op, d to the first that is wrong")
+            onwards = "n runs the next op, d to the first wrong one"
+            matrix.show_words(onwards if snapshot.can_go_on else "r restarts")
             return
         found = tensor(observation, self._map.buffers[row.buffer])
         line.show(observation, row.buffer, found)
