@@ -82,9 +82,10 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _program_argument(default: str | None) -> Callable[..., Any]:
-    return click.argument(
-        "program", type=click.Path(path_type=Path), default=default, required=default is None
-    )
+    kind = click.Path(path_type=Path)
+    if default is None:
+        return click.argument("program", type=kind)
+    return click.argument("program", type=kind, default=default)
 
 
 _map_option = click.option(
@@ -122,7 +123,7 @@ def run(
     step: int,
 ) -> None:
     """Walk through PROGRAM op by op on the screen. What follows `--` are its arguments."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise UsageError("`nndbg run` needs a terminal. Without one: nndbg check.")
     from nndbg.tui import run as run_screen  # noqa: PLC0415 - the screen's imports take as long as a check
 
@@ -287,9 +288,13 @@ def _run(arguments: list[str] | None) -> int:
         _say(error.format_message())
         return ExitCode.USAGE
     except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing may be flushed into the closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough.
+        _drop_output()
         return ExitCode.AGREES
+    except OSError as error:
+        _drop_output()
+        _say(f"the output cannot be written: {error.strerror or error}.")
+        return ExitCode.USAGE
     except Exception as error:
         if os.environ.get("NNDBG_TRACEBACK"):
             raise
@@ -299,6 +304,11 @@ def _run(arguments: list[str] | None) -> int:
         )
         return ExitCode.PROGRAM
     return int(code or 0)
+
+
+def _drop_output() -> None:
+    """See to it that what is still buffered is not written where it cannot be."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:

@@ -201,7 +201,7 @@ def _wrong(actual: NDArray[Any], expected: Bounded) -> tuple[NDArray[np.bool_], 
 def _how_wrong(
     actual: NDArray[Any], before: NDArray[Any], bad: NDArray[np.bool_], expected: Bounded
 ) -> Status:
-    if not np.isfinite(expected.value[bad]).all():
+    if np.isnan(expected.value[bad]).any():
         return Status.NONFINITE
     if np.array_equal(bits(actual), bits(before)):
         return Status.UNWRITTEN

@@ -22,7 +22,7 @@ def step(fake) -> Callable[..., list[Observation]]:
     """Judges one step of a script of events, before which another one ran."""
 
     def run(events: Sequence, modes: Sequence[Mode] = (LOCAL,), before: Sequence = OPS):
-        session = Session(fake([before, events]), modes)
+        session = Session(fake([before, events, []]), modes)
         session.start(1)
         return list(session.finish_step())
 
@@ -241,10 +241,36 @@ def test_a_change_in_the_sign_of_a_zero_is_a_change(step, correct):
         state["b"][0] = -0.0
 
     seen = step(
-        ["load", ("dense", after(correct["dense"], flip_b)), *OPS[2:]],
+        ["load", "dense", ("relu", after(correct["relu"], flip_b)), *OPS[3:]],
         before=[zero_b, *OPS],
     )
-    assert statuses(seen) == {"dense": "diverged"}
+    assert statuses(seen) == {"relu": "diverged"}
+
+
+def test_a_buffer_that_no_op_owns_may_be_set_until_it_is_read(step):
+    events = ["load", add("b", 1.0), "dense", add("lr", 0.5), *OPS[2:]]
+    assert statuses(step(events)) == {}
+
+
+def test_a_buffer_that_is_cleared_before_its_op_is_no_change(step):
+    def clear(state: dict) -> None:
+        state["dW"][:] = 0
+
+    assert statuses(step([clear, *OPS])) == {}
+    assert statuses(step(["load", "dense", clear, *OPS[2:]])) == {}
+
+
+def test_a_parameter_that_changes_too_early_is_the_change_of_that_op(step):
+    observations = step(["load", add("W", 1.0, 3), "dense", *OPS[2:]])
+    (stray,) = (v for v in verdicts(observations) if "none of its outputs" in v.says)
+    assert (stray.subject.op, stray.subject.buffer, stray.bad) == ("dense", "W", 1)
+
+
+def test_a_parameter_that_changes_between_steps_is_wrong(step):
+    observations = step([*OPS, add("W", 1.0, 3)])
+    (stray,) = (v for v in verdicts(observations) if v.status is not Status.AGREE)
+    assert (stray.subject.op, stray.subject.buffer) == ("update", "W")
+    assert stray.says == "W changed behind update, before the next step began, and no op does that"
 
 
 # Ops that are missing, or come twice
@@ -301,9 +327,9 @@ def test_the_array_that_a_pointer_names_at_the_op_is_the_one_it_is_judged_by(ste
 
 
 def test_the_same_pointer_with_other_contents_is_a_change(step):
-    events = ["load", "dense", add("g", 1.0), "relu", *OPS[3:]]
+    events = [*OPS[:4], add("g", 1.0), *OPS[4:]]
     changed = [v for v in verdicts(step(events)) if v.says]
-    assert [(v.subject.op, v.subject.buffer) for v in changed] == [("relu", "g")]
+    assert [(v.subject.op, v.subject.buffer) for v in changed] == [("dx", "g")]
 
 
 def test_an_array_that_shrinks_is_another_one_not_a_change(fake):

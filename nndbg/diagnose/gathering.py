@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 
 import numpy as np
 
@@ -21,7 +20,7 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     table, index = evidence.inputs["table"], evidence.inputs["index"].astype(np.int64)
     name, order = evidence.op.inputs["table"], evidence.op.inputs["index"]
     row = int(np.prod(table.shape[1:]))
-    scale = float(Fraction(evidence.op.parameters["scale"]))
+    scale = evidence.op.parameters["scale"]
     for says, rows, rank in (
         (
             f"{order} is ignored: the samples are taken as they lie in {name}",

@@ -228,7 +228,7 @@ class LiveSource:
             op.name
             for op in self.layer_map.ops
             if op.when is not None
-            and self._integer(self._placed.conditions[op.name], op.when.dtype) != op.when.value
+            and self._integer(self._placed.conditions[op.name], op.when.dtype) not in op.when.values
         )
         self._last = f"at the beginning of step {self._step}"
 

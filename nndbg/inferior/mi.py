@@ -162,12 +162,12 @@ class Conversation:
         self._talk.append(data)
 
     def _died(self) -> GdbError:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LEAVE)
         os.set_blocking(self._stderr.fileno(), False)
         with suppress(OSError):
             while data := os.read(self._stderr.fileno(), _CHUNK):
                 self._overhear(data)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_LEAVE)
         status = self._process.poll()
         if status is None:
             how = "closed its output"

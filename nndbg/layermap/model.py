@@ -93,10 +93,10 @@ class Seek:
 
 @dataclass(frozen=True)
 class Condition:
-    """Holds while the program's integer variable `symbol` has the value."""
+    """Holds while the program's integer variable `symbol` has one of the values."""
 
     symbol: str
-    value: int
+    values: tuple[int, ...]
     dtype: str
 
 

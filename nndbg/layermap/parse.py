@@ -34,6 +34,7 @@ _TOML_PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
 Table = Mapping[str, Any]
 
 _PHASE_KEYS = frozenset({"step", "counter", "seek"})
+_FLOATING = "floating-point"
 _OP_KEYS = frozenset({"name", "kind", "in", "out", "done", "phase", "when"})
 
 
@@ -124,12 +125,13 @@ class _Parser:
         key: Key = (*op, "when")
         condition = self.table(op, table, "when")
         self.check_keys(key, condition, {"symbol", "is", "dtype"})
-        value = condition.get("is")
-        if type(value) is not int:
-            self.fail(key, "`when` needs `is`, the integer that the symbol must hold")
+        stated = condition.get("is")
+        values: list[Any] = stated if isinstance(stated, list) else [stated]
+        if not values or any(type(value) is not int for value in values):
+            self.fail(key, "`when` needs `is`, the integer that the symbol must hold, or a list")
         return Condition(
             symbol=self.symbol(key, condition, "symbol"),
-            value=value,
+            values=tuple(values),
             dtype=self.integer_dtype(key, condition),
         )
 
@@ -151,7 +153,7 @@ class _Parser:
         self.check_keys(key, value, {"symbol", "dtype", "max"})
         dtype = self.integer_dtype(key, value)
         largest = value.get("max")
-        if largest is not None and (not isinstance(largest, int) or largest < 1):
+        if largest is not None and (type(largest) is not int or largest < 1):
             self.fail(key, f"max of size {name} must be a number of at least 1")
         return Size(name, largest, self.symbol(key, value, "symbol"), dtype)
 
@@ -191,7 +193,7 @@ class _Parser:
         for index, table in enumerate(tables):
             op = self.op(("ops", index), table)
             phase = table.get("phase", MAIN_PHASE)
-            if phase not in found:
+            if not isinstance(phase, str) or phase not in found:
                 self.fail(("ops", index, "phase"), f"op {op.name}: no phase {phase!r}", phases)
             if op.name in found[phase]:
                 self.fail(("ops", index, "name"), f"a second op called {op.name}; names are unique")
@@ -209,6 +211,11 @@ class _Parser:
         self.check_keys(key, table, {*_OP_KEYS, *kind.parameters})
         inputs = self.operands((*key, "in"), name, table.get("in"), kind.inputs)
         outputs = self.operands((*key, "out"), name, table.get("out"), kind.outputs)
+        constant = [buffer for buffer in outputs.values() if self.buffers[buffer].is_constant]
+        if constant:
+            self.fail(
+                (*key, "out"), f"op {name} writes {constant[0]}, which is said to be constant"
+            )
         operands = [(part, inputs[part.name]) for part in kind.inputs]
         operands += [(part, outputs[part.name]) for part in kind.outputs]
         self.check_shapes(key, name, kind, operands)
@@ -224,17 +231,22 @@ class _Parser:
         )
 
     def parameters(self, key: Key, op: str, table: Table, kind: Kind) -> Mapping[str, Parameter]:
-        stated = {name: table[name] for name in kind.parameters if name in table}
-        for name, value in stated.items():
+        stated: dict[str, Parameter] = {}
+        for name in kind.parameters:
+            if name not in table:
+                continue
+            value = table[name]
             try:
                 if isinstance(value, bool) or not isinstance(value, int | float | str):
                     raise ValueError
-                Fraction(value)
+                stated[name] = float(Fraction(value))
             except (ValueError, ZeroDivisionError, OverflowError):
                 self.fail(
                     (*key, name),
                     f"op {op} has {name} = {value!r}; wanted a number or a fraction in quotes",
                 )
+            if name.endswith("_ulps") and stated[name] < 0:
+                self.fail((*key, name), f"op {op} has {name} = {value!r}; an error is not negative")
         return MappingProxyType({**kind.parameters, **stated})
 
     def operands(
@@ -254,7 +266,7 @@ class _Parser:
             odd = sorted(value.keys() ^ names)
             self.fail(key, f"op {op}: `{key[-1]}` must name {expected}; {', '.join(odd)} is amiss")
         for part, buffer in value.items():
-            if buffer not in self.buffers:
+            if not isinstance(buffer, str) or buffer not in self.buffers:
                 self.fail(key, f"op {op}: {part} is {buffer!r}, which is no buffer", self.buffers)
         return dict(value)
 
@@ -263,6 +275,13 @@ class _Parser:
         axes: dict[str, tuple[object, str]] = {}
         for part, name in operands:
             shape = self.buffers[name].shape
+            numbers = "integer" if DTYPES[self.buffers[name].dtype].kind in "iu" else _FLOATING
+            if part.numbers not in (numbers, "any"):
+                self.fail(
+                    key,
+                    f"op {op}: {name} is {self.buffers[name].dtype}, "
+                    f"and {part} of {kind.name} takes {part.numbers} numbers",
+                )
             for axis, extent in self.matched(key, op, part, self.buffers[name]):
                 meaning = self.meaning(extent)
                 first, where = axes.setdefault(axis, (meaning, f"{name} has {_listed(shape)}"))

@@ -183,7 +183,10 @@ class _Placer:
                 names, wanted = [], ""
                 missing = f"no code for {file}:{line} in its line information"
             case "address":
-                addresses, names, wanted, missing = (int(boundary.target[0]),), [], "", ""
+                address = int(boundary.target[0])
+                inside = any(address in section for section in self.executable.code)
+                addresses = (address,) if inside else ()
+                names, wanted, missing = [], "", f"no code at {address:#x}"
         if not addresses:
             close = get_close_matches(wanted, names, n=1)
             hint = f" Did you mean probe:{close[0]}?" if close else ""

@@ -44,7 +44,8 @@ def _op(placed: PlacedMap, op: Op) -> Sequence[str]:
         f"{address:#x} {placed.executable.line_at(address) or ''}".strip()
         for address in placed.done[op.name]
     )
-    when = f"when {op.when.symbol} is {op.when.value}" if op.when else ""
+    values = " or ".join(map(str, op.when.values)) if op.when else ""
+    when = f"when {op.when.symbol} is {values}" if op.when else ""
     outputs = ", ".join(op.outputs.values())
     return op.name, op.kind.name, f"{outputs} from {inputs}", f"done at {places}", when
 

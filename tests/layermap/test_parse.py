@@ -191,7 +191,7 @@ def test_an_op_may_depend_on_a_variable():
     )
     when = parse(text).ops[0].when
     assert when is not None
-    assert (when.symbol, when.value, when.dtype) == ("layer", 2, "u8")
+    assert (when.symbol, when.values, when.dtype) == ("layer", (2,), "u8")
     assert parse().ops[0].when is None
 
 

@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from nndbg.compare import Mode, Status
-from nndbg.report import RENDERERS, Report
+from nndbg.report import Report
 from nndbg.report.as_terminal import SYMBOLS, show
+from nndbg.report.write import RENDERERS
 
 SYMBOL = {
     Status.AGREE: "✓",

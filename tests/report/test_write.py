@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from nndbg.errors import UsageError
-from nndbg.report import RENDERERS, Report, write_report
+from nndbg.report import Report
+from nndbg.report.write import RENDERERS, write_report
 
 
 @pytest.fixture
