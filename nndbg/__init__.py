@@ -7,11 +7,17 @@ with nndbg.open("./mnist") as session:
     session["z1"]
 """
 
-from nndbg.api import check, open
-from nndbg.compare import Mode, Status, Verdict
-from nndbg.errors import GdbError, MapError, NndbgError, ProgramError, UsageError
-from nndbg.report import Report
-from nndbg.session import Session
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nndbg.api import check, open
+    from nndbg.compare import Mode, Status, Verdict
+    from nndbg.errors import GdbError, MapError, NndbgError, ProgramError, UsageError
+    from nndbg.report import Report
+    from nndbg.session import Session
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,3 +34,19 @@ __all__ = [
     "check",
     "open",
 ]
+
+_HOMES = {
+    "nndbg.api": ("check", "open"),
+    "nndbg.compare": ("Mode", "Status", "Verdict"),
+    "nndbg.errors": ("GdbError", "MapError", "NndbgError", "ProgramError", "UsageError"),
+    "nndbg.report": ("Report",),
+    "nndbg.session": ("Session",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: a part of nndbg needs not all of it."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ from nndbg.compare import Mode
 from nndbg.elf import read_executable
 from nndbg.hunt import check_steps
 from nndbg.inferior import LiveSource
-from nndbg.layermap import load_map
+from nndbg.layermap import MAIN_PHASE, load_map
 from nndbg.report import Report
 from nndbg.session import Session
 
@@ -23,16 +23,18 @@ def open(
     program: StrPath = "./mnist",
     *,
     map: StrPath | None = None,
+    phase: str = MAIN_PHASE,
     arguments: Sequence[str] = (),
     modes: Collection[Mode] = (Mode.LOCAL,),
     timeout: float = DEFAULT_TIMEOUT,
 ) -> Session:
     """Return a session of `program` under GDB; nothing runs before the first call on it.
 
-    `map` is the layer map, or None for the one in the executable; `timeout` how many seconds the
-    program may take from one boundary to the next. Raises UsageError or MapError.
+    `map` is the layer map, or None for the one in the executable; `phase` the kind of step to
+    follow; `timeout` how many seconds the program may take from one boundary to the next. Raises
+    UsageError or MapError.
     """
-    placed = load_map(read_executable(Path(program)), None if map is None else Path(map))
+    placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
     return Session(LiveSource(placed, arguments, timeout), modes)
 
 
@@ -41,6 +43,7 @@ def check(
     *,
     steps: range = range(3),
     map: StrPath | None = None,
+    phase: str = MAIN_PHASE,
     arguments: Sequence[str] = (),
     modes: Collection[Mode] = (Mode.LOCAL,),
     timeout: float = DEFAULT_TIMEOUT,
@@ -49,5 +52,7 @@ def check(
 
     Raises UsageError or MapError before anything runs; a program that fails is in the report.
     """
-    with open(program, map=map, arguments=arguments, modes=modes, timeout=timeout) as session:
+    with open(
+        program, map=map, phase=phase, arguments=arguments, modes=modes, timeout=timeout
+    ) as session:
         return check_steps(session, steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
@@ -19,7 +19,10 @@ class Capture:
 
     `op` is the op that is complete, None where a step begins; `stop` counts the captures of a
     session from 0. `flat` holds each buffer in one dimension and in its whole reserved extent, by
-    name, read-only; `addresses` says where it began. Constant buffers are not in it.
+    name, read-only; `addresses` says where it began. Constant buffers are not in it. `skipped` are
+    the ops that this step leaves out, because their condition did not hold as it began. `memory`
+    is the bytes that the buffers were read from, gaps between them included, by first address;
+    `padding` is, for each buffer, those behind its end that belong to no symbol.
     """
 
     step: int
@@ -29,6 +32,9 @@ class Capture:
     sizes: Mapping[str, int]
     addresses: Mapping[str, int]
     flat: Mapping[str, Flat]
+    skipped: frozenset[str] = frozenset()
+    memory: Mapping[int, memoryview] = field(default_factory=dict)
+    padding: Mapping[str, Flat] = field(default_factory=dict)
 
     def shaped(self, buffer: Buffer) -> NDArray[Any]:
         """Return `buffer` in its shape at this stop; a view, read-only."""

@@ -29,9 +29,9 @@ from nndbg.doctor import Health, examine
 from nndbg.elf import read_executable
 from nndbg.errors import ExitCode, NndbgError, UsageError
 from nndbg.hunt import check_steps
-from nndbg.layermap import load_map
-from nndbg.report import RENDERERS, write_report
-from nndbg.report.as_map import show as show_map
+from nndbg.layermap import MAIN_PHASE, load_map
+from nndbg.report.as_map import render as render_map
+from nndbg.report.write import RENDERERS, write_report
 from nndbg.text import printable
 
 
@@ -73,6 +73,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="SECONDS",
             help="How long the program may take from one boundary to the next.",
         ),
+        _phase_option,
         _map_option,
         _program_argument("./mnist"),
     ):
@@ -81,9 +82,10 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _program_argument(default: str | None) -> Callable[..., Any]:
-    return click.argument(
-        "program", type=click.Path(path_type=Path), default=default, required=default is None
-    )
+    kind = click.Path(path_type=Path)
+    if default is None:
+        return click.argument("program", type=kind)
+    return click.argument("program", type=kind, default=default)
 
 
 _map_option = click.option(
@@ -92,6 +94,12 @@ _map_option = click.option(
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="The layer map; without it, the one in the executable.",
+)
+_phase_option = click.option(
+    "--phase",
+    default=MAIN_PHASE,
+    show_default=True,
+    help="Which kind of step to follow, as the layer map names it.",
 )
 _step_number = click.IntRange(0, 2**63 - 1)
 
@@ -107,14 +115,19 @@ def commands() -> None:
 @_options
 @click.pass_obj
 def run(
-    arguments: tuple[str, ...], program: Path, map_file: Path | None, timeout: float, step: int
+    arguments: tuple[str, ...],
+    program: Path,
+    map_file: Path | None,
+    phase: str,
+    timeout: float,
+    step: int,
 ) -> None:
     """Walk through PROGRAM op by op on the screen. What follows `--` are its arguments."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise UsageError("`nndbg run` needs a terminal. Without one: nndbg check.")
     from nndbg.tui import run as run_screen  # noqa: PLC0415 - the screen's imports take as long as a check
 
-    session = open_session(program, map=map_file, arguments=arguments, timeout=timeout)
+    session = open_session(program, map=map_file, phase=phase, arguments=arguments, timeout=timeout)
     run_screen(session, step)
 
 
@@ -150,6 +163,7 @@ def check(
     arguments: tuple[str, ...],
     program: Path,
     map_file: Path | None,
+    phase: str,
     timeout: float,
     steps: range,
     mode: str,
@@ -161,12 +175,11 @@ def check(
     Exit code 0: all agree. 1: something diverged. 2: usage or layer map. 3: the program failed.
     """
     modes = (Mode.LOCAL, Mode.CHAIN) if mode == "both" else (Mode(mode),)
-    with (
-        open_session(
-            program, map=map_file, arguments=arguments, modes=modes, timeout=timeout
-        ) as session,
-        _progress("steps", len(steps)) as advance,
-    ):
+    session = open_session(
+        program, map=map_file, phase=phase, arguments=arguments, modes=modes, timeout=timeout
+    )
+    advance: Advance
+    with session, _progress("steps", len(steps)) as advance:
         report = check_steps(session, steps, lambda step: advance(step + 1 - steps.start))
     write_report(report, form, output)
     if report.wrong:
@@ -174,29 +187,36 @@ def check(
     if report.error is not None:
         _say(report.error)
         return ExitCode.PROGRAM
+    return ExitCode.AGREES if report.agrees else ExitCode.DIVERGED
 
 
 @commands.group(name="map")
-def layer_map() -> None:
+def map_group() -> None:
     """Show or check the layer map of a program."""
 
 
-@layer_map.command(name="show")
+@map_group.command(name="show")
+@_phase_option
 @_map_option
 @_program_argument(None)
-def map_show(program: Path, map_file: Path | None) -> None:
+def map_show(program: Path, map_file: Path | None, phase: str) -> None:
     """Print the map of PROGRAM with the address of everything that it names."""
-    show_map(load_map(read_executable(program), map_file), _stdout())
+    sys.stdout.write(render_map(load_map(read_executable(program), map_file, phase)))
 
 
-@layer_map.command(name="check")
+@map_group.command(name="check")
 @_map_option
 @_program_argument(None)
 def map_check(program: Path, map_file: Path | None) -> None:
     """Check the map of PROGRAM against the executable, without running it."""
-    placed = load_map(read_executable(program), map_file).layer_map
+    executable = read_executable(program)
+    layer_map = load_map(executable, map_file).layer_map
+    for name in layer_map.phases:
+        load_map(executable, map_file, name)
+    ops = sum(len(phase.ops) for phase in layer_map.phases.values())
+    phases = f"{len(layer_map.phases)} phase{'s' if len(layer_map.phases) > 1 else ''}"
     _stdout().print(
-        f"{placed.origin} fits {program}: {len(placed.buffers)} buffers, {len(placed.ops)} ops",
+        f"{layer_map.origin} fits {program}: {phases}, {len(layer_map.buffers)} buffers, {ops} ops",
         markup=False,
         soft_wrap=True,
     )
@@ -268,9 +288,13 @@ def _run(arguments: list[str] | None) -> int:
         _say(error.format_message())
         return ExitCode.USAGE
     except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing may be flushed into the closed pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough.
+        _drop_output()
         return ExitCode.AGREES
+    except OSError as error:
+        _drop_output()
+        _say(f"the output cannot be written: {error.strerror or error}.")
+        return ExitCode.USAGE
     except Exception as error:
         if os.environ.get("NNDBG_TRACEBACK"):
             raise
@@ -280,6 +304,11 @@ def _run(arguments: list[str] | None) -> int:
         )
         return ExitCode.PROGRAM
     return int(code or 0)
+
+
+def _drop_output() -> None:
+    """See to it that what is still buffered is not written where it cannot be."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:

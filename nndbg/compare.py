@@ -112,13 +112,13 @@ def judge(
     count = int(np.count_nonzero(bad))
     status, says = Status.AGREE, ""
     if count:
-        status = _how_wrong(actual, before, bad)
+        status = _how_wrong(actual, before, bad, expected)
         if status is Status.UNWRITTEN:
             says = f"{subject.op} left {subject.buffer} as it was"
     elif unknown.any():
         status = Status.UNCHECKED
         says = f"for {np.count_nonzero(unknown)} elements nothing can be proved: float32 overflows"
-    elif _says_nothing(expected):
+    elif _says_nothing(expected, actual.dtype):
         status = Status.UNCHECKED
         says = "the bound is as large as the values: an array of zeros would agree too"
     return Verdict(
@@ -133,8 +133,10 @@ def judge(
     )
 
 
-def judge_unchanged(subject: Subject, actual: NDArray[Any], before: NDArray[Any]) -> Verdict:
-    """Return the verdict on a buffer that an op changed and does not name as an output."""
+def judge_unchanged(
+    subject: Subject, actual: NDArray[Any], before: NDArray[Any], says: str
+) -> Verdict:
+    """Return the verdict on a buffer that changed and ought not to have; `says` tells how."""
     changed = bits(actual) != bits(before)
     expected = Bounded(before.astype(np.float64), np.zeros(before.shape))
     at = tuple(int(i) for i in np.argwhere(changed)[0]) if actual.ndim else ()
@@ -146,7 +148,26 @@ def judge_unchanged(subject: Subject, actual: NDArray[Any], before: NDArray[Any]
         where=where(subject.buffer, changed),
         worst=_element(at, actual, expected),
         distance=_distance(actual, expected),
-        says=f"{subject.op} changed {subject.buffer}, which is none of its outputs",
+        says=says,
+    )
+
+
+def judge_padding(
+    subject: Subject, actual: NDArray[np.uint8], before: NDArray[np.uint8]
+) -> Verdict:
+    """Return the verdict on bytes behind a buffer's end, which belong to nothing and changed."""
+    changed = np.flatnonzero(actual != before)
+    first, last = int(changed[0]), int(changed[-1])
+    behind = f"{last - first + 1} bytes, {first} behind its end" if first else f"{last + 1} bytes"
+    return Verdict(
+        subject=subject,
+        status=Status.DIVERGED,
+        checked=int(actual.size),
+        bad=len(changed),
+        where=f"behind {subject.buffer}",
+        worst=None,
+        distance=None,
+        says=f"{subject.op} writes past the end of {subject.buffer}: {behind}",
     )
 
 
@@ -166,6 +187,8 @@ def _wrong(actual: NDArray[Any], expected: Bounded) -> tuple[NDArray[np.bool_], 
 
     Infinity agrees with the same infinity; a NaN agrees with nothing, not even with a NaN.
     """
+    if expected.integers is not None:
+        return actual != expected.integers, np.zeros(actual.shape, np.bool_)
     value, error = expected.value, expected.error
     numbers = actual.astype(np.float64)
     finite = np.isfinite(value)
@@ -175,18 +198,25 @@ def _wrong(actual: NDArray[Any], expected: Bounded) -> tuple[NDArray[np.bool_], 
     return ~within & ~unknown, unknown
 
 
-def _how_wrong(actual: NDArray[Any], before: NDArray[Any], bad: NDArray[np.bool_]) -> Status:
+def _how_wrong(
+    actual: NDArray[Any], before: NDArray[Any], bad: NDArray[np.bool_], expected: Bounded
+) -> Status:
+    if np.isnan(expected.value[bad]).any():
+        return Status.NONFINITE
     if np.array_equal(bits(actual), bits(before)):
         return Status.UNWRITTEN
     return Status.DIVERGED if np.isfinite(actual[bad]).all() else Status.NONFINITE
 
 
-def _says_nothing(expected: Bounded) -> bool:
-    """Whether even zeros would lie within the bound nearly everywhere, though values are not zero.
+def _says_nothing(expected: Bounded, dtype: np.dtype[Any]) -> bool:
+    """Whether zeros would lie within the bound nearly everywhere, though values are not zero.
 
-    A quarter of the elements may be small by cancellation; more than half says that none is known.
+    Some elements may be small by cancellation; more than half says that none is known. Values that
+    the type can only hold as subnormals, or not at all, are as good as zero.
     """
-    nonzero = expected.value != 0
+    if dtype.kind != "f":
+        return False
+    nonzero = np.abs(expected.value) >= np.finfo(dtype).tiny
     if not nonzero.any():
         return False
     blind = np.abs(expected.value[nonzero]) <= expected.error[nonzero]

@@ -17,6 +17,20 @@ from elftools.elf.sections import SymbolTableSection
 from nndbg.errors import UsageError
 
 _SHF_EXECINSTR = 0x4
+# What the parsers of ELF and DWARF raise on damaged files, by intention and otherwise.
+_DAMAGE = (
+    ELFError,
+    DWARFError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 _NT_STAPSDT = 3
 
 
@@ -65,12 +79,19 @@ class Executable:
     symbols: Mapping[str, Symbol]
     ambiguous: frozenset[str]
     probes: tuple[Probe, ...]
+    code: tuple[range, ...]
 
     def section(self, name: str) -> bytes | None:
         """Return the contents of section `name`, None where there is none."""
         with self.path.open("rb") as stream:
-            section = ELFFile(stream).get_section_by_name(name)
-            return None if section is None else bytes(section.data())
+            try:
+                section = ELFFile(stream).get_section_by_name(name)
+                return None if section is None else bytes(section.data())
+            except _DAMAGE as error:
+                raise UsageError(
+                    f"{self.path}: its section {name} cannot be read ({_reason(error)}). "
+                    "Link it again."
+                ) from error
 
     def probe_addresses(self, provider: str, name: str) -> tuple[int, ...]:
         """Return the sites of the probe `provider:name` in order of address."""
@@ -79,7 +100,12 @@ class Executable:
         )
 
     def function_at(self, address: int) -> Symbol | None:
-        """Return the function, or the last label without a dot, at or before `address`."""
+        """Return the function, or the last label without a dot, at or before `address`.
+
+        None where `address` is not in the program's own code.
+        """
+        if not any(address in section for section in self.code):
+            return None
         starts, functions = self._functions
         at = bisect_right(starts, address) - 1
         return functions[at] if at >= 0 else None
@@ -120,9 +146,9 @@ class Executable:
         with self.path.open("rb") as stream:
             try:
                 rows = sorted(_line_rows(ELFFile(stream)), key=lambda r: (r[0], r[1] is not None))
-            except (ELFError, DWARFError) as error:
+            except _DAMAGE as error:
                 raise UsageError(
-                    f"{self.path}: its line information cannot be read ({error}). "
+                    f"{self.path}: its line information cannot be read ({_reason(error)}). "
                     "Rebuild it, or strip it with `strip --strip-debug`."
                 ) from error
         return [address for address, _ in rows], [row for _, row in rows]
@@ -142,6 +168,11 @@ def read_executable(path: Path) -> Executable:
                 symbols=MappingProxyType(symbols),
                 ambiguous=frozenset(ambiguous),
                 probes=tuple(_probes(elf)),
+                code=tuple(
+                    range(section["sh_addr"], section["sh_addr"] + section["sh_size"])
+                    for section in elf.iter_sections()
+                    if section["sh_flags"] & _SHF_EXECINSTR
+                ),
             )
     except FileNotFoundError as error:
         raise UsageError(
@@ -155,10 +186,14 @@ def read_executable(path: Path) -> Executable:
         raise UsageError(
             f"{path}: not an ELF executable ({error}). Name the program itself, not its source."
         ) from error
-    except (struct.error, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
+    except _DAMAGE as error:
         raise UsageError(
-            f"{path}: a damaged ELF file ({type(error).__name__}: {error}). Link it again."
+            f"{path}: a damaged ELF file ({_reason(error)}). Link it again."
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _require_runnable(path: Path, elf: ELFFile) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nndbg.capture import Capture, Flat, shape
 from nndbg.compare import Mode
 from nndbg.elf import Executable
-from nndbg.errors import UsageError
+from nndbg.errors import ProgramError, UsageError
 from nndbg.layermap import Buffer, LayerMap
 from nndbg.ledger import Observation, StepLedger
 
@@ -54,10 +54,13 @@ class Session:
         self._source = source
         self._modes = tuple(modes)
         self._ledger: StepLedger | None = None
+        self._begun = 0
         self.layer_map = source.layer_map
         self.executable = source.executable
         self.capture: Capture | None = None
         self.has_ended = False
+        # The op after which the program ended in the middle of a step.
+        self.ended_after: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -118,9 +121,8 @@ class Session:
         """
         if self._ledger is None:
             self.start()
-        assert self.capture is not None
-        step = self.capture.step
-        while not self.has_ended and self.capture.step == step:
+        begun = self._begun
+        while not self.has_ended and self._begun == begun:
             yield from self._advance()
 
     def run_to(self, op: str, step: int | None = None) -> Observation:
@@ -131,13 +133,22 @@ class Session:
         if self.layer_map.op(op) is None:
             known = ", ".join(o.name for o in self.layer_map.ops)
             raise UsageError(f"the layer map has no op {op}. It has: {known}.")
-        if step is not None and (self.capture is None or self.capture.step != step):
+        if step is not None and not self._is_ahead(op, step):
             self.start(step)
         while found := self.next_op():
             for observation in found:
                 if observation.op.name == op:
                     return observation
         raise UsageError(f"the program ended before {op} was complete.")
+
+    def _is_ahead(self, op: str, step: int) -> bool:
+        """Whether going on from here comes to `op` in `step`."""
+        return (
+            self._ledger is not None
+            and self.capture is not None
+            and self.capture.step == step
+            and not self._ledger.has_judged(op)
+        )
 
     def interrupt(self) -> None:
         """Stop the program where it is; for another thread than the one that runs it."""
@@ -147,20 +158,34 @@ class Session:
         """Let go of the program."""
         self._source.close()
 
+    def abandon_step(self) -> tuple[Observation, ...]:
+        """Judge what the step completed before the program failed in it."""
+        return self._ledger.abandon() if self._ledger is not None else ()
+
     def _begin(self, capture: Capture) -> None:
         self.capture = capture
+        self._begun += 1
         self._ledger = StepLedger(self.layer_map, capture, self._source.constant, self._modes)
 
     def _advance(self) -> tuple[Observation, ...]:
         """Go on by one stop."""
         assert self._ledger is not None
+        assert self.capture is not None
         capture = self._source.next()
-        if capture is not None and capture.op is not None:
-            self.capture = capture
-            return self._ledger.see(capture)
-        late = self._ledger.end()
         if capture is None:
             self.has_ended = True
-        else:
-            self._begin(capture)
+            self.ended_after = None if self._ledger.is_complete else self._ledger.last_op
+            return self._ledger.abandon()
+        if capture.op is not None:
+            self.capture = capture
+            return self._ledger.see(capture)
+        late = self._ledger.end(capture)
+        step = self.capture.step
+        if capture.step != step + 1:
+            raise ProgramError(
+                f"step {step} is followed by step {capture.step}, and not by {step + 1}. "
+                "Does the program count each step once, and does `counter` in the layer map name "
+                "that variable?"
+            )
+        self._begin(capture)
         return late

@@ -191,7 +191,7 @@ def test_an_answer_without_a_length_is_read_to_its_end(tmp_path: Path, start: Mi
     assert heard[-1].total is None
 
 
-OTHER = gzip.compress(format_idx(np.zeros_like(ARRAYS[NAMES[0]])))
+OTHER = gzip.compress(format_idx(np.zeros_like(ARRAYS[NAMES[0]])), mtime=0)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,10 @@ def gdb_version(gdb: str = "gdb") -> str:
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise GdbError(f"{found} does not run: {error}") from error
-    return answer.stdout.decode(errors="replace").splitlines()[0]
+    lines = answer.stdout.decode(errors="replace").splitlines()
+    if not lines:
+        raise GdbError(f"{found} does not say which version it is")
+    return lines[0]
 
 
 def can_trace() -> None:

@@ -18,15 +18,32 @@ from nndbg.layermap.model import DTYPES
 # Buffers that lie closer than this are read in one go.
 _NEAR = 4096
 _LAST_WORDS = 3
+_MOST_PADDING = 256
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A buffer in a stretch: its first byte there, and how many bytes of nothing follow it."""
+
+    name: str
+    offset: int
+    dtype: np.dtype[np.generic]
+    count: int
+    padding: int
+
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.offset + self.dtype.itemsize * self.count
 
 
 @dataclass(frozen=True)
 class _Span:
-    """A stretch of memory and the buffers in it: name, first byte, element type, elements."""
+    """A stretch of memory that is read at once, and the buffers in it."""
 
     address: int
     size: int
-    buffers: tuple[tuple[str, int, np.dtype[np.generic], int], ...]
+    buffers: tuple[_Placed, ...]
 
 
 class LiveSource:
@@ -66,7 +83,9 @@ class LiveSource:
         self._inferior = Inferior(self.executable, self._arguments, self._gdb)
         self._step = -1
         self._seen: set[str] = set()
-        self._pending: deque[str] = deque()
+        self._skipped: frozenset[str] = frozenset()
+        # What has happened at this stop and is still to be captured: ops, None for a new step.
+        self._pending: deque[str | None] = deque()
         self._last = "before the first step"
         self._constants.clear()
         self._set_breakpoints()
@@ -80,7 +99,8 @@ class LiveSource:
                     f"the program ended {self._last}: it has no step {step}. "
                     "Name an earlier step, or let the program run longer."
                 )
-            self._begin_step(stop)
+            self._address = stop.address
+            self._begin_step()
         if self._step != step:
             raise ProgramError(
                 f"the program began step {self._step} where step {step} was sought. "
@@ -95,22 +115,39 @@ class LiveSource:
         Raises ProgramError when it crashes, hangs, or ends with an exit code other than 0.
         """
         if self._pending:
-            return self._capture(self._pending.popleft())
+            return self._arrive(self._pending.popleft())
         while True:
             stop = self._resume()
             if stop.is_exit:
                 return None
-            if stop.breakpoint in self._step_breakpoints:
-                self._begin_step(stop)
-                self._listen_for_ops(True)
-                return self._capture(None)
-            if len(self._seen) < len(self.layer_map.ops):
-                self._address = stop.address
-                first, *others = self._ops_at[stop.breakpoint]
-                self._pending.extend(others)
-                return self._capture(first)
-            # The step is over: this call is from elsewhere, as an evaluation makes it.
-            self._listen_for_ops(False)
+            self._address = stop.address
+            ops = self._ops_at.get(stop.address, ())
+            if ops and self._is_elsewhere(ops):
+                self._listen_for_ops(False)
+            else:
+                self._pending.extend(name for name in ops if name not in self._skipped)
+            if stop.address in self._placed.step:
+                self._pending.append(None)
+            if self._pending:
+                return self._arrive(self._pending.popleft())
+
+    def _arrive(self, op: str | None) -> Capture:
+        """Capture where `op` is complete, or where the next step begins."""
+        if op is None:
+            self._begin_step()
+            self._listen_for_ops(True)
+        return self._capture(op)
+
+    def _is_elsewhere(self, names: tuple[str, ...]) -> bool:
+        """Whether an op comes that is no part of the step, as when an evaluation calls it.
+
+        So it is once all ops were complete, and where an op comes again behind later ones.
+        """
+        if len(self._seen) + len(self._skipped) == len(self.layer_map.ops):
+            return True
+        order = [op.name for op in self.layer_map.ops]
+        latest = max((order.index(name) for name in self._seen), default=-1)
+        return all(name in self._seen and order.index(name) < latest for name in names)
 
     def constant(self, buffer: Buffer) -> Flat:
         """Return a constant buffer in one dimension, read once."""
@@ -139,20 +176,22 @@ class LiveSource:
         return self._inferior
 
     def _set_breakpoints(self) -> None:
-        ops_at: dict[int, list[str]] = {}
+        ops_at: dict[int, tuple[str, ...]] = {}
         for op in self.layer_map.ops:
             for address in self._placed.done[op.name]:
-                ops_at.setdefault(address, []).append(op.name)
-        self._ops_at: dict[int | None, tuple[str, ...]] = {
-            self._running.break_at(address): tuple(names) for address, names in ops_at.items()
+                ops_at[address] = (*ops_at.get(address, ()), op.name)
+        self._ops_at = ops_at
+        steps = set(self._placed.step)
+        self._step_breakpoints = {self._running.break_at(address) for address in steps}
+        self._op_breakpoints = {
+            self._running.break_at(address) for address in ops_at if address not in steps
         }
-        self._step_breakpoints = {self._running.break_at(a) for a in self._placed.step}
         self._hears_ops = True
         self._spans = self._plan()
 
     def _listen_for_ops(self, on: bool) -> None:
         if self._hears_ops != on:
-            self._running.enable((n for n in self._ops_at if n is not None), on)
+            self._running.enable(self._op_breakpoints, on)
             self._hears_ops = on
 
     def _seek(self, step: int, target: int) -> None:
@@ -181,11 +220,16 @@ class LiveSource:
             raise ProgramError(f"the program {what} in {place}, {self._last}.")
         return stop
 
-    def _begin_step(self, stop: Stop) -> None:
-        self._address = stop.address
+    def _begin_step(self) -> None:
         counter = self._placed.counter
         self._step = self._step + 1 if counter is None else self._integer(counter, "u64")
         self._seen.clear()
+        self._skipped = frozenset(
+            op.name
+            for op in self.layer_map.ops
+            if op.when is not None
+            and self._integer(self._placed.conditions[op.name], op.when.dtype) not in op.when.values
+        )
         self._last = f"at the beginning of step {self._step}"
 
     def _capture(self, op: str | None) -> Capture:
@@ -194,10 +238,14 @@ class LiveSource:
             buffer.name: self._address_of(buffer) for buffer in self.layer_map.buffers.values()
         }
         flat: dict[str, Flat] = {}
+        memory: dict[int, memoryview] = {}
+        padding: dict[str, Flat] = {}
         for span in self._spans:
             data = self._running.memory.read(span.address, span.size)
-            for name, offset, dtype, count in span.buffers:
-                flat[name] = np.frombuffer(data, dtype, count, offset)
+            memory[span.address] = data
+            for placed in span.buffers:
+                flat[placed.name] = np.frombuffer(data, placed.dtype, placed.count, placed.offset)
+                padding[placed.name] = np.frombuffer(data, np.uint8, placed.padding, placed.end)
         for buffer in self.layer_map.buffers.values():
             if buffer.is_pointer and not buffer.is_constant and addresses[buffer.name]:
                 flat[buffer.name] = self._read(
@@ -211,6 +259,9 @@ class LiveSource:
             sizes=MappingProxyType(sizes),
             addresses=MappingProxyType(addresses),
             flat=MappingProxyType(flat),
+            skipped=self._skipped,
+            memory=MappingProxyType(memory),
+            padding=MappingProxyType(padding),
         )
         self._stops += 1
         if op is not None:
@@ -233,14 +284,31 @@ class LiveSource:
         for address, buffer in placed:
             dtype, count = DTYPES[buffer.dtype], buffer.elements(largest)
             end = address + dtype.itemsize * count
-            last = spans[-1] if spans else None
-            if last is not None and address <= last.address + last.size + _NEAR:
-                size = max(last.size, end - last.address)
-                entry = (buffer.name, address - last.address, dtype, count)
-                spans[-1] = _Span(last.address, size, (*last.buffers, entry))
-            else:
-                spans.append(_Span(address, end - address, ((buffer.name, 0, dtype, count),)))
+            padding = self._padding(buffer, end)
+            last = spans.pop() if spans else None
+            if last is not None and address > last.address + last.size + _NEAR:
+                spans.append(last)
+                last = None
+            start = last.address if last is not None else address
+            size = max(end + padding - start, last.size if last is not None else 0)
+            entry = _Placed(buffer.name, address - start, dtype, count, padding)
+            spans.append(_Span(start, size, (*(last.buffers if last is not None else ()), entry)))
         return tuple(spans)
+
+    def _padding(self, buffer: Buffer, end: int) -> int:
+        """Return how many bytes behind `buffer`, which ends at `end`, belong to no symbol.
+
+        Labels of the buffer itself, such as `W1.end`, do not count; where no symbol follows
+        closely nothing is known of the bytes.
+        """
+        linked = end - self._running.load_offset
+        following = (
+            symbol.address
+            for symbol in self.executable.symbols.values()
+            if linked <= symbol.address <= linked + _MOST_PADDING
+            and not symbol.name.startswith(f"{buffer.symbol}.")
+        )
+        return min(following, default=linked) - linked
 
     def _address_of(self, buffer: Buffer) -> int:
         place = self._placed.places[buffer.name]

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+
+import numpy as np
 
 from nndbg.errors import ProgramError
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
+# Below this the two system calls cost the same, and /proc needs no ctypes.
+_LARGE = 1 << 14
+
+
+class _Stretch(ctypes.Structure):
+    """`struct iovec` of process_vm_readv(2)."""
+
+    _fields_ = (("address", ctypes.c_void_p), ("size", ctypes.c_size_t))
+
 
 class Memory:
-    """`/proc/PID/mem` of one process: a thousand times faster than memory in MI records."""
+    """The memory of one process: a thousand times faster than memory in MI records."""
 
     def __init__(self, pid: int) -> None:
+        self._pid = pid
         try:
             self._descriptor = os.open(f"/proc/{pid}/mem", os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
@@ -19,23 +33,42 @@ class Memory:
                 "`nndbg doctor` tells what this machine allows."
             ) from error
 
-    def read(self, address: int, size: int) -> bytes:
-        """Return `size` bytes at `address`. Raises ProgramError where they are not mapped."""
-        parts: list[bytes] = []
-        done = 0
+    def read(self, address: int, size: int) -> memoryview:
+        """Return `size` bytes at `address`, read-only.
+
+        Raises ProgramError where they are not mapped.
+        """
+        try:
+            data = np.empty(size, np.uint8)
+        except (MemoryError, ValueError) as error:
+            raise ProgramError(
+                f"{size} bytes at {address:#x} are more than this machine can hold. "
+                "Are the sizes, and the variables that they are read from, right?"
+            ) from error
+        done = self._copy(address, data) if size >= _LARGE else 0
         while done < size:
             try:
-                part = os.pread(self._descriptor, size - done, address + done)
+                count = os.preadv(self._descriptor, [data.data[done:]], address + done)
             except (OSError, OverflowError) as error:
                 raise ProgramError(
                     f"{size} bytes at {address:#x} cannot be read: the program has no memory at "
                     f"{address + done:#x}. Is the address, or the pointer that gave it, right?"
                 ) from error
-            if not part:
+            if not count:
                 raise ProgramError("the program is gone: its memory is empty.")
-            parts.append(part)
-            done += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            done += count
+        return data.data.toreadonly()
+
+    def _copy(self, address: int, data: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> int:
+        """Copy from the process with one system call, a third of the time that /proc takes.
+
+        Returns how many bytes came: none where the kernel or a container forbids it.
+        """
+        here, there = _Stretch(data.ctypes.data, data.size), _Stretch(address, data.size)
+        count = _LIBC.process_vm_readv(
+            self._pid, ctypes.byref(here), 1, ctypes.byref(there), 1, ctypes.c_ulong(0)
+        )
+        return max(int(count), 0)
 
     def write(self, address: int, data: bytes) -> None:
         """Write `data` at `address`. Raises ProgramError where that is not mapped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import struct
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,8 @@ from nndbg.inferior.terminal import Terminal
 _AT_NULL, _AT_ENTRY = 0, 9
 # What a signal needs to reach the program and come back as a stop, in seconds.
 _INTERRUPT_LIMIT = 5.0
+
+_PLAIN = re.compile(r"[\w./=:,+-]+", re.ASCII)
 
 _SETTINGS = (
     "mi-async on",
@@ -47,6 +50,15 @@ class Stop:
         return self.reason.startswith("exited")
 
 
+def _unbroken(argument: str) -> str:
+    """Return what stands for `argument`, in as many bytes, until the program runs.
+
+    GDB quotes arguments as for a shell, and without one does not unquote them: it breaks them at
+    white space and drops empty ones.
+    """
+    return argument if _PLAIN.fullmatch(argument) else "x" * max(1, len(os.fsencode(argument)))
+
+
 class Inferior:
     """One program under one GDB. Owns both: `close` leaves nothing running.
 
@@ -69,10 +81,11 @@ class Inferior:
         options = [word for setting in _SETTINGS for word in ("-iex", f"set {setting}")]
         try:
             self._conversation = Conversation(
-                gdb, [*options, "--args", str(executable.path), *arguments]
+                gdb, [*options, "--args", str(executable.path), *map(_unbroken, arguments)]
             )
             self._conversation.listen(self.terminal.descriptor, self.terminal.hear)
             self._start()
+            self._mend_arguments(arguments)
         except BaseException:
             self.close()
             raise
@@ -103,7 +116,7 @@ class Inferior:
             self._gdb.command('-interpreter-exec console "starti"')
         except GdbError as error:
             raise ProgramError(
-                f"{self.executable.path}: GDB cannot start it: {self._gdb.talk or error}. "
+                f"{self.executable.path}: GDB cannot start it: {self._last_words() or error} "
                 "Is it executable, and built for this machine?"
             ) from error
         started = self._gdb.event(["thread-group-started"], _INTERRUPT_LIMIT)
@@ -112,6 +125,28 @@ class Inferior:
         self._pid = int(started["payload"]["pid"])
         self._memory = Memory(self._pid)
         self.load_offset = self._offset() if self.executable.is_pie else 0
+
+    def _last_words(self) -> str:
+        lines = self._gdb.talk.splitlines()
+        return lines[-1].rstrip(".") + "." if lines else ""
+
+    def _mend_arguments(self, arguments: Sequence[str]) -> None:
+        """Write the arguments that GDB would have broken up where the program finds them.
+
+        Before the first instruction the stack pointer points to argc, then to the addresses of the
+        arguments; each stand-in is as long as what it stands for. Source: System V ABI, AMD64
+        supplement, section 3.4.1.
+        """
+        if all(_unbroken(argument) == argument for argument in arguments):
+            return
+        answer = self._gdb.command("-data-evaluate-expression (long)$sp")
+        stack = int(answer["value"]) % (1 << 64)
+        for index, argument in enumerate(arguments):
+            if _unbroken(argument) != argument:
+                # argc, then argv[0], which is the program itself.
+                slot = self.memory.read(stack + 8 * (index + 2), 8)
+                address = int.from_bytes(slot, "little")
+                self.memory.write(address, os.fsencode(argument) + b"\0")
 
     def _offset(self) -> int:
         """Return how far a position-independent program was moved: AT_ENTRY says where it is."""

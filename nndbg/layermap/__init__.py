@@ -1,15 +1,18 @@
 """The layer map: TOML in, checked objects out, then placed in an executable."""
 
-from nndbg.layermap.model import Boundary, Buffer, LayerMap, Op, Seek, Size
-from nndbg.layermap.parse import parse_map
+from nndbg.layermap.model import Boundary, Buffer, Condition, LayerMap, Op, Phase, Seek, Size
+from nndbg.layermap.parse import MAIN_PHASE, parse_map
 from nndbg.layermap.place import SECTION, PlacedMap, load_map, place_map
 
 __all__ = [
+    "MAIN_PHASE",
     "SECTION",
     "Boundary",
     "Buffer",
+    "Condition",
     "LayerMap",
     "Op",
+    "Phase",
     "PlacedMap",
     "Seek",
     "Size",

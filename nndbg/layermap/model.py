@@ -92,29 +92,54 @@ class Seek:
 
 
 @dataclass(frozen=True)
-class Op:
-    """One operation of the step: which buffer takes which part, and where it is complete."""
+class Condition:
+    """Holds while the program's integer variable `symbol` has one of the values."""
 
+    symbol: str
+    values: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation of the step: which buffer takes which part, and where it is complete.
+
+    `key` is its place in the map's text. Where `when` is given, a step has the op only if the
+    condition holds as the step begins.
+    """
+
+    key: tuple[str | int, ...]
     name: str
     kind: Kind
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
     done: Boundary
     parameters: Mapping[str, Parameter]
+    when: Condition | None = None
 
 
 @dataclass(frozen=True)
-class LayerMap:
-    """A whole map; `origin` is how errors name it, `lines` finds the line of a key."""
+class Phase:
+    """A kind of step: where one begins, how it is counted and sought, and its ops in order."""
 
-    origin: str
+    key: tuple[str | int, ...]
     name: str
     step: Boundary
     counter: str | None
     seek: Seek | None
+    ops: tuple[Op, ...]
+
+
+@dataclass(frozen=True)
+class LayerMap:
+    """A map as one of its phases sees it; `origin` is how errors name it, `lines` finds keys."""
+
+    origin: str
+    name: str
+    phase: Phase
+    phases: Mapping[str, Phase]
     sizes: Mapping[str, Size]
     buffers: Mapping[str, Buffer]
-    ops: tuple[Op, ...]
     lines: Mapping[tuple[str | int, ...], int]
 
     def at(self, *key: str | int) -> str:
@@ -124,9 +149,25 @@ class LayerMap:
                 return f"{self.origin}:{self.lines[key[:length]]}"
         return f"{self.origin}:1"
 
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """The ops of the phase, in the order in which a step runs them."""
+        return self.phase.ops
+
     def op(self, name: str) -> Op | None:
         """Return the op called `name`."""
         return next((op for op in self.ops if op.name == name), None)
 
 
-__all__ = ["DTYPES", "KINDS", "Boundary", "Buffer", "LayerMap", "Op", "Seek", "Size"]
+__all__ = [
+    "DTYPES",
+    "KINDS",
+    "Boundary",
+    "Buffer",
+    "Condition",
+    "LayerMap",
+    "Op",
+    "Phase",
+    "Seek",
+    "Size",
+]

@@ -12,7 +12,18 @@ from typing import Any, NoReturn
 
 from nndbg.errors import MapError
 from nndbg.layermap.lines import Key, key_lines
-from nndbg.layermap.model import DTYPES, KINDS, Boundary, Buffer, LayerMap, Op, Seek, Size
+from nndbg.layermap.model import (
+    DTYPES,
+    KINDS,
+    Boundary,
+    Buffer,
+    Condition,
+    LayerMap,
+    Op,
+    Phase,
+    Seek,
+    Size,
+)
 from nndbg.reference import Kind
 from nndbg.reference.kinds import Parameter, Part
 
@@ -22,10 +33,20 @@ _BOUNDARY_FORMS = "probe:PROVIDER:NAME, enter:SYMBOL, FILE:LINE or *0xADDR"
 _TOML_PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
 Table = Mapping[str, Any]
 
+_PHASE_KEYS = frozenset({"step", "counter", "seek"})
+_FLOATING = "floating-point"
+_OP_KEYS = frozenset({"name", "kind", "in", "out", "done", "phase", "when"})
 
-def parse_map(text: str, origin: str) -> LayerMap:
-    """Parse `text`; `origin` names it in errors. Raises MapError, opening with `origin:line:`."""
-    return _Parser(text, origin).parse()
+
+MAIN_PHASE = "train"
+
+
+def parse_map(text: str, origin: str, phase: str = MAIN_PHASE) -> LayerMap:
+    """Parse `text` and return it as `phase` sees it; `origin` names it in errors.
+
+    Raises MapError, opening with `origin:line:`.
+    """
+    return _Parser(text, origin).parse(phase)
 
 
 class _Parser:
@@ -44,37 +65,81 @@ class _Parser:
             reason = _TOML_PLACE.sub("", str(error))
             raise MapError(f"{origin}:{line}: not TOML: {reason}.") from error
 
-    def parse(self) -> LayerMap:
-        self.check_keys((), self.document, {"program", "sizes", "buffers", "ops"})
+    def parse(self, phase: str) -> LayerMap:
+        self.check_keys((), self.document, {"program", "sizes", "buffers", "phases", "ops"})
         program = self.table((), self.document, "program")
-        key: Key = ("program",)
-        self.check_keys(key, program, {"name", "step", "counter", "seek"})
+        self.check_keys(("program",), program, {"name", *_PHASE_KEYS})
         self.sizes = {
             name: self.size(name, value) for name, value in self.named("sizes", required=False)
         }
         self.buffers = {name: self.buffer(name, value) for name, value in self.named("buffers")}
+        phases = self.phases(program)
+        if phase not in phases:
+            self.fail(("phases",), f"no phase {phase!r} in this map", phases)
         return LayerMap(
             origin=self.origin,
-            name=self.text(key, program, "name"),
-            step=self.boundary((*key, "step"), self.text(key, program, "step")),
-            counter=self.symbol(key, program, "counter") if "counter" in program else None,
-            seek=self.seek(program) if "seek" in program else None,
+            name=self.text(("program",), program, "name"),
+            phase=phases[phase],
+            phases=MappingProxyType(phases),
             sizes=MappingProxyType(self.sizes),
             buffers=MappingProxyType(self.buffers),
-            ops=self.ops(),
             lines=MappingProxyType(self.lines),
         )
 
-    def seek(self, program: Table) -> Seek:
-        key: Key = ("program", "seek")
-        table = self.table(("program",), program, "seek")
-        self.check_keys(key, table, {"boundary", "target"})
-        if "counter" not in program:
+    def phases(self, program: Table) -> dict[str, Phase]:
+        tables: dict[str, tuple[Key, Table]] = {MAIN_PHASE: (("program",), program)}
+        for name, value in self.named("phases", required=False):
+            key: Key = ("phases", name)
+            self.check_name(key, name)
+            if name == MAIN_PHASE:
+                self.fail(key, f"the phase {name!r} is the one that [program] describes")
+            if not isinstance(value, dict):
+                self.fail(key, f"phase {name} must be a table with `step`")
+            self.check_keys(key, value, _PHASE_KEYS)
+            tables[name] = (key, value)
+        ops = self.ops(tables)
+        return {
+            name: Phase(
+                key=key,
+                name=name,
+                step=self.boundary((*key, "step"), self.text(key, table, "step")),
+                counter=self.symbol(key, table, "counter") if "counter" in table else None,
+                seek=self.seek(key, table) if "seek" in table else None,
+                ops=ops[name],
+            )
+            for name, (key, table) in tables.items()
+        }
+
+    def seek(self, phase: Key, table: Table) -> Seek:
+        key: Key = (*phase, "seek")
+        seek = self.table(phase, table, "seek")
+        self.check_keys(key, seek, {"boundary", "target"})
+        if "counter" not in table:
             self.fail(key, "seek needs `counter`, the step number that it is compared with")
         return Seek(
-            boundary=self.boundary(key, self.text(key, table, "boundary")),
-            target=self.symbol(key, table, "target"),
+            boundary=self.boundary(key, self.text(key, seek, "boundary")),
+            target=self.symbol(key, seek, "target"),
         )
+
+    def when(self, op: Key, table: Table) -> Condition:
+        key: Key = (*op, "when")
+        condition = self.table(op, table, "when")
+        self.check_keys(key, condition, {"symbol", "is", "dtype"})
+        stated = condition.get("is")
+        values: list[Any] = stated if isinstance(stated, list) else [stated]
+        if not values or any(type(value) is not int for value in values):
+            self.fail(key, "`when` needs `is`, the integer that the symbol must hold, or a list")
+        return Condition(
+            symbol=self.symbol(key, condition, "symbol"),
+            values=tuple(values),
+            dtype=self.integer_dtype(key, condition),
+        )
+
+    def integer_dtype(self, key: Key, table: Table) -> str:
+        dtype = self.dtype(key, table.get("dtype", "i64"))
+        if DTYPES[dtype].kind not in "iu":
+            self.fail(key, f"read as {dtype}, and an integer is wanted: i64, u32, ...")
+        return dtype
 
     def size(self, name: str, value: object) -> Size:
         key: Key = ("sizes", name)
@@ -86,11 +151,9 @@ class _Parser:
         if not isinstance(value, dict):
             self.fail(key, f'size {name} must be a number or {{ symbol = "...", max = ... }}')
         self.check_keys(key, value, {"symbol", "dtype", "max"})
-        dtype = self.dtype(key, value.get("dtype", "i64"))
-        if DTYPES[dtype].kind not in "iu":
-            self.fail(key, f"size {name} is read as {dtype}; a size is an integer: i64, u32, ...")
+        dtype = self.integer_dtype(key, value)
         largest = value.get("max")
-        if largest is not None and (not isinstance(largest, int) or largest < 1):
+        if largest is not None and (type(largest) is not int or largest < 1):
             self.fail(key, f"max of size {name} must be a number of at least 1")
         return Size(name, largest, self.symbol(key, value, "symbol"), dtype)
 
@@ -122,17 +185,20 @@ class _Parser:
             is_constant=self.flag(key, value, "constant"),
         )
 
-    def ops(self) -> tuple[Op, ...]:
+    def ops(self, phases: Collection[str]) -> dict[str, tuple[Op, ...]]:
         tables = self.document.get("ops")
         if not isinstance(tables, list) or not tables:
             self.fail(("ops",), "no [[ops]]: name at least one operation to check")
-        found: dict[str, Op] = {}
+        found: dict[str, dict[str, Op]] = {phase: {} for phase in phases}
         for index, table in enumerate(tables):
             op = self.op(("ops", index), table)
-            if op.name in found:
+            phase = table.get("phase", MAIN_PHASE)
+            if not isinstance(phase, str) or phase not in found:
+                self.fail(("ops", index, "phase"), f"op {op.name}: no phase {phase!r}", phases)
+            if op.name in found[phase]:
                 self.fail(("ops", index, "name"), f"a second op called {op.name}; names are unique")
-            found[op.name] = op
-        return tuple(found.values())
+            found[phase][op.name] = op
+        return {phase: tuple(ops.values()) for phase, ops in found.items()}
 
     def op(self, key: Key, table: object) -> Op:
         if not isinstance(table, dict):
@@ -142,33 +208,45 @@ class _Parser:
         if kind_name not in KINDS:
             self.fail((*key, "kind"), f"op {name} has the unknown kind {kind_name!r}", KINDS)
         kind = KINDS[kind_name]
-        self.check_keys(key, table, {"name", "kind", "in", "out", "done", *kind.parameters})
+        self.check_keys(key, table, {*_OP_KEYS, *kind.parameters})
         inputs = self.operands((*key, "in"), name, table.get("in"), kind.inputs)
         outputs = self.operands((*key, "out"), name, table.get("out"), kind.outputs)
+        constant = [buffer for buffer in outputs.values() if self.buffers[buffer].is_constant]
+        if constant:
+            self.fail(
+                (*key, "out"), f"op {name} writes {constant[0]}, which is said to be constant"
+            )
         operands = [(part, inputs[part.name]) for part in kind.inputs]
         operands += [(part, outputs[part.name]) for part in kind.outputs]
         self.check_shapes(key, name, kind, operands)
         return Op(
+            key=key,
             name=name,
             kind=kind,
             inputs=MappingProxyType(inputs),
             outputs=MappingProxyType(outputs),
             done=self.boundary((*key, "done"), self.text(key, table, "done")),
             parameters=self.parameters(key, name, table, kind),
+            when=self.when(key, table) if "when" in table else None,
         )
 
     def parameters(self, key: Key, op: str, table: Table, kind: Kind) -> Mapping[str, Parameter]:
-        stated = {name: table[name] for name in kind.parameters if name in table}
-        for name, value in stated.items():
+        stated: dict[str, Parameter] = {}
+        for name in kind.parameters:
+            if name not in table:
+                continue
+            value = table[name]
             try:
                 if isinstance(value, bool) or not isinstance(value, int | float | str):
                     raise ValueError
-                Fraction(value)
+                stated[name] = float(Fraction(value))
             except (ValueError, ZeroDivisionError, OverflowError):
                 self.fail(
                     (*key, name),
                     f"op {op} has {name} = {value!r}; wanted a number or a fraction in quotes",
                 )
+            if name.endswith("_ulps") and stated[name] < 0:
+                self.fail((*key, name), f"op {op} has {name} = {value!r}; an error is not negative")
         return MappingProxyType({**kind.parameters, **stated})
 
     def operands(
@@ -188,7 +266,7 @@ class _Parser:
             odd = sorted(value.keys() ^ names)
             self.fail(key, f"op {op}: `{key[-1]}` must name {expected}; {', '.join(odd)} is amiss")
         for part, buffer in value.items():
-            if buffer not in self.buffers:
+            if not isinstance(buffer, str) or buffer not in self.buffers:
                 self.fail(key, f"op {op}: {part} is {buffer!r}, which is no buffer", self.buffers)
         return dict(value)
 
@@ -197,6 +275,13 @@ class _Parser:
         axes: dict[str, tuple[object, str]] = {}
         for part, name in operands:
             shape = self.buffers[name].shape
+            numbers = "integer" if DTYPES[self.buffers[name].dtype].kind in "iu" else _FLOATING
+            if part.numbers not in (numbers, "any"):
+                self.fail(
+                    key,
+                    f"op {op}: {name} is {self.buffers[name].dtype}, "
+                    f"and {part} of {kind.name} takes {part.numbers} numbers",
+                )
             for axis, extent in self.matched(key, op, part, self.buffers[name]):
                 meaning = self.meaning(extent)
                 first, where = axes.setdefault(axis, (meaning, f"{name} has {_listed(shape)}"))

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from nndbg.elf import Executable, Symbol
 from nndbg.errors import MapError, UsageError
 from nndbg.layermap.model import DTYPES, Boundary, Buffer, LayerMap, Size
-from nndbg.layermap.parse import parse_map
+from nndbg.layermap.parse import MAIN_PHASE, parse_map
 
 SECTION = ".nndbg"
 _POINTER_SIZE = 8
@@ -34,14 +34,17 @@ class PlacedMap:
     seek: tuple[int, ...]
     step: tuple[int, ...]
     done: Mapping[str, tuple[int, ...]]
+    conditions: Mapping[str, int]
 
 
-def load_map(executable: Executable, path: Path | None = None) -> PlacedMap:
-    """Read the map at `path`, or else the one in the executable, and place it.
+def load_map(
+    executable: Executable, path: Path | None = None, phase: str = MAIN_PHASE
+) -> PlacedMap:
+    """Read the map at `path`, or else the one in the executable, and place it for `phase`.
 
     Raises UsageError when there is none, MapError when it is wrong or does not fit.
     """
-    return place_map(parse_map(*_map_text(executable, path)), executable)
+    return place_map(parse_map(*_map_text(executable, path), phase), executable)
 
 
 def _map_text(executable: Executable, path: Path | None) -> tuple[str, str]:
@@ -76,24 +79,25 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
         for size in layer_map.sizes.values()
         if size.symbol is not None
     }
-    seek = layer_map.seek
+    phase = layer_map.phase
+    seek, counter = phase.seek, phase.counter
     return PlacedMap(
         layer_map=layer_map,
         executable=executable,
         places=MappingProxyType({b.name: placer.buffer(b) for b in layer_map.buffers.values()}),
         size_places=MappingProxyType(sizes),
-        counter=(
-            placer.variable(("program", "counter"), layer_map.counter, "u64")
-            if layer_map.counter
-            else None
-        ),
-        seek_target=placer.variable(("program", "seek"), seek.target, "u64") if seek else None,
-        seek=placer.boundary(("program", "seek"), seek.boundary) if seek else (),
-        step=placer.boundary(("program", "step"), layer_map.step),
+        counter=placer.variable((*phase.key, "counter"), counter, "u64") if counter else None,
+        seek_target=placer.variable((*phase.key, "seek"), seek.target, "u64") if seek else None,
+        seek=placer.boundary((*phase.key, "seek"), seek.boundary) if seek else (),
+        step=placer.boundary((*phase.key, "step"), phase.step),
         done=MappingProxyType(
+            {op.name: placer.boundary((*op.key, "done"), op.done) for op in layer_map.ops}
+        ),
+        conditions=MappingProxyType(
             {
-                op.name: placer.boundary(("ops", index, "done"), op.done)
-                for index, op in enumerate(layer_map.ops)
+                op.name: placer.variable((*op.key, "when"), op.when.symbol, op.when.dtype)
+                for op in layer_map.ops
+                if op.when is not None
             }
         ),
     )
@@ -179,7 +183,10 @@ class _Placer:
                 names, wanted = [], ""
                 missing = f"no code for {file}:{line} in its line information"
             case "address":
-                addresses, names, wanted, missing = (int(boundary.target[0]),), [], "", ""
+                address = int(boundary.target[0])
+                inside = any(address in section for section in self.executable.code)
+                addresses = (address,) if inside else ()
+                names, wanted, missing = [], "", f"no code at {address:#x}"
         if not addresses:
             close = get_close_matches(wanted, names, n=1)
             hint = f" Did you mean probe:{close[0]}?" if close else ""

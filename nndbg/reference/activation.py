@@ -40,3 +40,9 @@ def softmax(z: Bounded, *, fmt: Format, exp_ulps: float = 4) -> Bounded:
 def shifted_exponentials(z: Bounded, exp_ulps: float, fmt: Format) -> Bounded:
     """Return exp(z - max z) along each row of z, of shape [n, c]."""
     return bounded.exponential(bounded.subtract(z, bounded.maximum(z, axis=1), fmt), exp_ulps, fmt)
+
+
+@kind("h[..] mask[..] -> out[..]")
+def dropout(h: Bounded, mask: Bounded, *, fmt: Format) -> Bounded:
+    """Return h mask, forward or, with a gradient in place of h, backward."""
+    return bounded.multiply(h, mask, fmt)

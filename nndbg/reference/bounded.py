@@ -13,6 +13,7 @@ model in section 2.2, lemma 3.1 for gamma, section 3.1 for sums and products in 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,11 +60,13 @@ FLOAT64 = Format("float64", 2.0**-53, 2.0**-1022, float(np.finfo(np.float64).max
 class Bounded:
     """Values and their bounds: float64 arrays of one shape, `error` never negative.
 
-    An infinite error says that nothing is known of the element.
+    An infinite error says that nothing is known of the element. `integers` are the numbers
+    themselves where they are whole: float64 cannot hold every 64-bit integer.
     """
 
     value: Array
     error: Array
+    integers: NDArray[np.integer[Any]] | None = None
 
     @property
     def largest(self) -> Array:
@@ -89,6 +92,11 @@ def exact(array: ArrayLike, fmt: Format = FLOAT32) -> Bounded:
     value = np.asarray(array, dtype=np.float64)
     magnitude = np.abs(value)
     return Bounded(value, np.where(magnitude < fmt.tiny, magnitude, 0.0))
+
+
+def whole(integers: NDArray[np.integer[Any]]) -> Bounded:
+    """Take integers as they are: nothing but the very same number agrees."""
+    return Bounded(integers.astype(np.float64), np.zeros(integers.shape), integers)
 
 
 def rounded(value: Array, error: Array, fmt: Format, roundings: int = 1) -> Bounded:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 
 from nndbg.reference import bounded
@@ -13,8 +11,8 @@ from nndbg.reference.kinds import Integers, kind
 
 @kind("table[s,..] index[n] -> out[n,..]")
 def gather(
-    table: Bounded | Integers, index: Integers, *, fmt: Format, scale: float | str = 1
-) -> Bounded:
+    table: Bounded | Integers, index: Integers, *, fmt: Format, scale: float = 1
+) -> Bounded | Integers:
     """Return table[index] * scale; an index beyond the table has no value, and its row is NaN.
 
     A scale other than 1 may be a rounded constant: two roundings.
@@ -30,5 +28,4 @@ def gather(
         value = rows.value.copy()
         value[~inside] = np.nan
         rows = Bounded(value, rows.error)
-    factor = float(Fraction(scale))
-    return rows if factor == 1 else bounded.multiply(rows, exact(factor), fmt, roundings=2)
+    return rows if scale == 1 else bounded.multiply(rows, exact(scale), fmt, roundings=2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from nndbg.reference import bounded
 from nndbg.reference.bounded import Bounded, Format
 from nndbg.reference.kinds import kind
+from nndbg.reference.update import sgd
 
 
 @kind("x[n,i] W[i,o] b[o] -> z[n,o]")
@@ -32,3 +33,11 @@ def dense_grad_bias(grad: Bounded, *, fmt: Format) -> Bounded:
 def dense_grad_input(grad: Bounded, W: Bounded, *, fmt: Format) -> Bounded:
     """Return dL/dx = grad W^T."""
     return bounded.dot(grad, W.T, fmt)
+
+
+@kind("x[n,i] grad[n,o] param[i,o] lr[] -> param[i,o]")
+def dense_grad_weight_sgd(
+    x: Bounded, grad: Bounded, param: Bounded, lr: Bounded, *, fmt: Format
+) -> Bounded:
+    """Return W - lr x^T grad: the gradient and its update in one, with no dW in memory."""
+    return sgd(param, dense_grad_weight(x, grad, fmt=fmt), lr, fmt=fmt)

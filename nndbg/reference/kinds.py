@@ -10,27 +10,40 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nndbg.reference.bounded import Bounded, Format, exact
+from nndbg.reference.bounded import Bounded, Format, exact, whole
 
-Parameter = float | str
+Parameter = float
 Integers = NDArray[np.integer[Any]]
-Result = Bounded | tuple[Bounded, ...]
+Value = Bounded | Integers
+Result = Value | tuple[Value, ...]
 _PART = re.compile(r"(\w+)\[([^\]]*)\]")
+
+
+Numbers = Literal["floating-point", "integer", "any"]
+_NUMBERS: Mapping[str, Numbers] = {
+    "Bounded": "floating-point",
+    "Integers": "integer",
+    "Bounded | Integers": "any",
+}
 
 
 @dataclass(frozen=True)
 class Part:
-    """A named operand of a kind and the names of its axes; `..` stands for any number of them."""
+    """A named operand of a kind and the names of its axes; `..` stands for any number of them.
+
+    `numbers` says what it is made of.
+    """
 
     name: str
     axes: tuple[str, ...]
+    numbers: Numbers
 
     def __str__(self) -> str:
         return f"{self.name}[{','.join(self.axes)}]"
@@ -60,10 +73,13 @@ class Kind:
         with np.errstate(all="ignore"):
             result = self.function(**operands, fmt=fmt, **parameters)
         results = result if isinstance(result, tuple) else (result,)
-        return {part.name: value for part, value in zip(self.outputs, results, strict=True)}
+        return {
+            part.name: value if isinstance(value, Bounded) else whole(value)
+            for part, value in zip(self.outputs, results, strict=True)
+        }
 
 
-def operand(value: Bounded | NDArray[Any], fmt: Format) -> Bounded | Integers:
+def operand(value: Bounded | NDArray[Any], fmt: Format) -> Value:
     """Return `value` as a kind takes it: bounded where it is floating-point, as it is otherwise."""
     if isinstance(value, Bounded) or np.issubdtype(value.dtype, np.integer):
         return value
@@ -80,8 +96,11 @@ def kind(signature: str) -> Callable[[F], F]:
     left, _, right = signature.partition("->")
 
     def register(function: F) -> F:
-        inputs, outputs = _parts(left), _parts(right)
-        declared: Mapping[str, inspect.Parameter] = inspect.signature(function).parameters
+        # The annotations are texts: what a part is made of is read off them.
+        declared = inspect.signature(function).parameters
+        returned = str(inspect.signature(function).return_annotation)
+        inputs = _parts(left, [p.annotation for p in declared.values()])
+        outputs = _parts(right, returned.removeprefix("tuple[").removesuffix("]").split(", "))
         defaults: dict[str, Any] = {
             name: parameter.default
             for name, parameter in declared.items()
@@ -93,8 +112,12 @@ def kind(signature: str) -> Callable[[F], F]:
     return register
 
 
-def _parts(text: str) -> tuple[Part, ...]:
+def _parts(text: str, annotations: Sequence[str]) -> tuple[Part, ...]:
     return tuple(
-        Part(name, tuple(axis.strip() for axis in axes.split(",") if axis.strip()))
-        for name, axes in _PART.findall(text)
+        Part(
+            name=name,
+            axes=tuple(axis.strip() for axis in axes.split(",") if axis.strip()),
+            numbers=_NUMBERS.get(annotation, "any"),
+        )
+        for (name, axes), annotation in zip(_PART.findall(text), annotations, strict=False)
     )

@@ -11,3 +11,28 @@ from nndbg.reference.kinds import kind
 def sgd(param: Bounded, grad: Bounded, lr: Bounded, *, fmt: Format) -> Bounded:
     """Return param - lr grad: stochastic gradient descent."""
     return bounded.subtract(param, bounded.multiply(lr, grad, fmt), fmt)
+
+
+@kind("param[..] grad[..] velocity[..] lr[] momentum[] -> param[..] velocity[..]")
+def sgd_momentum(
+    param: Bounded,
+    grad: Bounded,
+    velocity: Bounded,
+    lr: Bounded,
+    momentum: Bounded,
+    *,
+    fmt: Format,
+) -> tuple[Bounded, Bounded]:
+    """Return param - lr v and v, with v = momentum velocity + grad.
+
+    Source: Sutskever et al., "On the importance of initialization and momentum in deep learning",
+    ICML 2013, in the form in which the learning rate stays outside of the velocity.
+    """
+    v = bounded.add(bounded.multiply(momentum, velocity, fmt), grad, fmt)
+    return sgd(param, v, lr, fmt=fmt), v
+
+
+@kind("grad[..] param[..] decay[] -> grad[..]")
+def weight_decay(grad: Bounded, param: Bounded, decay: Bounded, *, fmt: Format) -> Bounded:
+    """Return grad + decay param: the gradient of the loss with decay / 2 |param|^2 added."""
+    return bounded.add(grad, bounded.multiply(decay, param, fmt), fmt)

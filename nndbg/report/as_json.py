@@ -53,7 +53,10 @@ def _first(first: First) -> dict[str, Any]:
         "step": subject.step,
         "op": subject.op,
         "buffer": subject.buffer,
-        "diagnosis": [],
+        "diagnosis": [
+            {"kind": d.kind, "says": d.says, "explains": d.explains, "of": d.of}
+            for d in first.diagnosis
+        ],
         "culprit": None,
     }
 

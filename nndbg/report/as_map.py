@@ -2,56 +2,56 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Iterator, Sequence
 
-from nndbg.layermap import PlacedMap
+from nndbg.layermap import Buffer, Op, PlacedMap, Size
 from nndbg.text import printable
 
 
-def show(placed: PlacedMap, console: Console) -> None:
-    """Print the sizes, buffers and ops of `placed`."""
+def render(placed: PlacedMap) -> str:
+    """Return the sizes, buffers and ops of `placed` as aligned lines of text."""
     layer_map = placed.layer_map
-    console.print(f"{layer_map.name}: layer map of {layer_map.origin}", markup=False)
-
-    sizes = _table("size", "value", "read from")
-    for size in layer_map.sizes.values():
-        largest = str(size.largest) if size.largest is not None else "any"
-        value = largest if size.is_fixed else f"at most {largest}"
-        place = "" if size.is_fixed else f"{size.symbol} {placed.size_places[size.name]:#x}"
-        sizes.add_row(size.name, value, printable(place))
-
-    buffers = _table("buffer", "dtype", "shape", "at", "symbol")
-    for buffer in layer_map.buffers.values():
-        place = f"{placed.places[buffer.name]:#x}"
-        buffers.add_row(
-            buffer.name,
-            buffer.dtype,
-            f"[{', '.join(map(str, buffer.shape))}]",
-            f"via {place}" if buffer.is_pointer else place,
-            printable(buffer.symbol),
-        )
-
-    ops = _table("op", "kind", "computes", "done at", "source")
-    for op in layer_map.ops:
-        inputs = ", ".join(f"{part}={buffer}" for part, buffer in op.inputs.items())
-        addresses = placed.done[op.name]
-        lines = [str(placed.executable.line_at(address) or "-") for address in addresses]
-        ops.add_row(
-            op.name,
-            op.kind.name,
-            f"{', '.join(op.outputs.values())} from {inputs}",
-            "\n".join(f"{address:#x}" for address in addresses),
-            printable("\n".join(lines)),
-        )
-
-    for table in (sizes, buffers, ops):
-        console.print()
-        console.print(table)
+    title = f"{layer_map.name}: layer map of {layer_map.origin}, phase {layer_map.phase.name}"
+    blocks = [
+        ["sizes", *_aligned([_size(placed, size) for size in layer_map.sizes.values()])],
+        ["buffers", *_aligned([_buffer(placed, b) for b in layer_map.buffers.values()])],
+        ["ops", *_aligned([_op(placed, op) for op in layer_map.ops])],
+    ]
+    return printable("\n\n".join([title, *("\n".join(block) for block in blocks)])) + "\n"
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column, no_wrap=column != "computes")
-    return table
+def _size(placed: PlacedMap, size: Size) -> Sequence[str]:
+    if size.symbol is None:
+        return size.name, str(size.largest)
+    most = f"at most {size.largest}" if size.largest is not None else "any"
+    return size.name, f"{most}, read from {size.symbol} at {placed.size_places[size.name]:#x}"
+
+
+def _buffer(placed: PlacedMap, buffer: Buffer) -> Sequence[str]:
+    place = f"{placed.places[buffer.name]:#x}"
+    return (
+        buffer.name,
+        buffer.dtype,
+        f"[{', '.join(map(str, buffer.shape))}]",
+        f"where {buffer.symbol} at {place} points" if buffer.is_pointer else f"at {place}",
+        "constant" if buffer.is_constant else "",
+    )
+
+
+def _op(placed: PlacedMap, op: Op) -> Sequence[str]:
+    inputs = ", ".join(f"{part}={buffer}" for part, buffer in op.inputs.items())
+    places = ", ".join(
+        f"{address:#x} {placed.executable.line_at(address) or ''}".strip()
+        for address in placed.done[op.name]
+    )
+    values = " or ".join(map(str, op.when.values)) if op.when else ""
+    when = f"when {op.when.symbol} is {values}" if op.when else ""
+    outputs = ", ".join(op.outputs.values())
+    return op.name, op.kind.name, f"{outputs} from {inputs}", f"done at {places}", when
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield ("  " + "  ".join(cells)).rstrip()

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from nndbg.compare import Element, Status, Verdict
 from nndbg.report.model import Report
+from nndbg.text import printable
 
 SYMBOLS = {
     Status.AGREE: "✓",
@@ -100,6 +101,8 @@ def _conclusion(report: Report) -> Iterable[RenderableType]:
         yield Text(f"  {verdict.where}: {verdict.bad} of {verdict.checked} elements are wrong")
         if verdict.says:
             yield Text(f"  {verdict.says}")
+        for diagnosis in first.diagnosis:
+            yield Text(f"  {diagnosis.says} (explains {diagnosis.explains} of {diagnosis.of})")
         if verdict.worst is not None:
             yield Text(f"  worst: {subject.buffer}{list(verdict.worst.index)}")
             yield Text(f"    program    {verdict.worst.actual:.9g}")
@@ -107,15 +110,19 @@ def _conclusion(report: Report) -> Iterable[RenderableType]:
             if verdict.worst.ulps is not None:
                 yield Text(f"    apart      {verdict.worst.ulps} ulps")
     if report.error is not None:
-        yield Text(report.error, STYLES[Status.DIVERGED])
+        yield Text(printable(report.error), STYLES[Status.DIVERGED])
     steps = f"step{'s' if len(report.steps) != 1 else ''} {_ranges(report.steps) or 'none'}"
     count, wrong = len(report.verdicts), len(report.wrong)
     unchecked = sum(v.status is Status.UNCHECKED for v in report.verdicts)
     extra = f", {unchecked} unchecked" if unchecked else ""
     if report.agrees:
-        yield Text(f"{report.program}, {steps}: all {count - unchecked} outputs agree{extra}")
+        yield Text(
+            f"{printable(report.program)}, {steps}: all {count - unchecked} outputs agree{extra}"
+        )
     else:
-        yield Text(f"{report.program}, {steps}: {wrong} of {count} outputs are wrong{extra}")
+        yield Text(
+            f"{printable(report.program)}, {steps}: {wrong} of {count} outputs are wrong{extra}"
+        )
 
 
 def _ranges(numbers: Iterable[int]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nndbg.compare import Mode, Status, Verdict
+from nndbg.diagnose import Diagnosis
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,7 @@ class First:
     """The first wrong output of a run: earliest step, earliest op of the map."""
 
     verdict: Verdict
+    diagnosis: tuple[Diagnosis, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,14 @@ class Report:
     """The verdicts of a run, in the order of steps and ops.
 
     `error` says in words what ended the run before all `steps` were checked, None where nothing
-    did.
+    did. `diagnosis` is of the first wrong output.
     """
 
     program: str
     steps: tuple[int, ...]
     verdicts: tuple[Verdict, ...]
     error: str | None = None
+    diagnosis: tuple[Diagnosis, ...] = ()
 
     def __bool__(self) -> bool:
         return self.agrees
@@ -35,15 +38,19 @@ class Report:
     def agrees(self) -> bool:
         """Whether every output of every step was checked and agrees.
 
-        A chain bound that has grown too loose to say anything takes nothing away from local ones
-        that agree.
+        A chain bound that has grown too loose to say anything takes nothing away from the local
+        one of the same output.
         """
+        proved = {
+            _output(v)
+            for v in self.verdicts
+            if v.status is Status.AGREE and v.subject.mode is Mode.LOCAL
+        }
         return (
             self.error is None
             and bool(self.verdicts)
             and all(
-                v.status is Status.AGREE
-                or (v.status is Status.UNCHECKED and v.subject.mode is Mode.CHAIN)
+                v.status is Status.AGREE or (v.status is Status.UNCHECKED and _output(v) in proved)
                 for v in self.verdicts
             )
         )
@@ -56,7 +63,11 @@ class Report:
     @property
     def first(self) -> First | None:
         """The first wrong output, None where there is none."""
-        return First(self.wrong[0]) if self.wrong else None
+        return First(self.wrong[0], self.diagnosis) if self.wrong else None
+
+
+def _output(verdict: Verdict) -> tuple[int, str, str]:
+    return verdict.subject.step, verdict.subject.op, verdict.subject.buffer
 
 
 def in_order(verdicts: Iterable[Verdict], ops: Iterable[str]) -> tuple[Verdict, ...]:

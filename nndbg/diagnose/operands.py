@@ -1,0 +1,117 @@
+"""Mistakes in what an op reads: another buffer, an old one, another order, another place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+
+from nndbg.compare import bits
+from nndbg.diagnose.image import Image
+from nndbg.diagnose.model import AnyArray, Evidence, Hypothesis
+
+_OFFSETS = (1, -1, 2, -2, 4, -4, 8, -8, 16, -16)
+# A table of this many elements is no operand to try variations of; see gathering.py.
+_LARGEST = 1 << 22
+
+Reading = tuple[str, str, AnyArray, int]
+
+
+def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
+    """Yield the output with each input read wrongly in turn, and with inputs exchanged."""
+    image = Image(evidence.memory)
+    for part, array in evidence.inputs.items():
+        if array.size > _LARGEST:
+            continue
+        for kind, says, changed, rank in _readings(evidence, image, part, array):
+            yield Hypothesis(kind, says, evidence.compute(**{part: changed}), rank)
+    yield from _exchanged(evidence, image)
+
+
+def _readings(evidence: Evidence, image: Image, part: str, array: AnyArray) -> Iterator[Reading]:
+    op, buffer = evidence.op.name, evidence.op.inputs[part]
+    stale = evidence.stale.get(buffer)
+    if stale is not None and stale.shape == array.shape and not _same(stale, array):
+        says = f"{op} reads {buffer} as it was when the step began, left by the step before"
+        yield "stale", says, stale, 1
+    now = evidence.others.get(buffer)
+    if now is not None and now.shape == array.shape and not _same(now, array):
+        says = f"{op} reads {buffer} after it was changed, and needs it as it was before"
+        yield "order", says, now, 0
+    for name, other in evidence.others.items():
+        if name != buffer and other.dtype == array.dtype and other.ndim == array.ndim:
+            taken = image.read(evidence.addresses[name], array.size, array.dtype)
+            says = f"{op} reads {name} where {buffer} is meant"
+            yield "wrong_operand", says, taken.reshape(array.shape), 2
+    if array.any():
+        kind = "bias_missing" if part == "b" else "operand_missing"
+        yield kind, f"{op} leaves out {buffer}", np.zeros_like(array), 2
+    if array.ndim == 2 and min(array.shape) > 1:
+        yield from _other_layouts(evidence, image, part, array)
+    if array.ndim:
+        yield from _offsets(evidence, image, part, array)
+
+
+def _other_layouts(
+    evidence: Evidence, image: Image, part: str, array: AnyArray
+) -> Iterator[Reading]:
+    op, buffer = evidence.op.name, evidence.op.inputs[part]
+    rows, columns = array.shape
+    turned = array.reshape(columns, rows).T.copy()
+    says = f"{op} reads {buffer} transposed, as if it were stored [{columns}, {rows}]"
+    yield "transposed", says, turned, 1
+    for name, stride in _strides(evidence, columns):
+        says = (
+            f"{op} steps through the rows of {buffer} by {stride} elements ({name}) "
+            f"instead of {columns}"
+        )
+        read = image.rows(evidence.addresses[buffer], (rows, columns), stride, array.dtype)
+        yield "wrong_stride", says, read, 2
+    repeated = np.broadcast_to(array[:1], array.shape).copy()
+    yield "row_repeated", f"{op} uses row 0 of {buffer} for all rows", repeated, 2
+
+
+def _strides(evidence: Evidence, columns: int) -> Iterator[tuple[str, int]]:
+    """Yield strides that a person could have written: another size, one off, double, half."""
+    named = [(f"the size {name}", size) for name, size in evidence.sizes.items()]
+    named += [("one too many", columns + 1), ("one too few", columns - 1)]
+    named += [("twice as many", 2 * columns), ("half as many", columns // 2)]
+    seen = {0, columns}
+    for name, stride in named:
+        if stride not in seen and stride < _LARGEST // columns:
+            seen.add(stride)
+            yield name, stride
+
+
+def _offsets(evidence: Evidence, image: Image, part: str, array: AnyArray) -> Iterator[Reading]:
+    op, buffer = evidence.op.name, evidence.op.inputs[part]
+    row = array.shape[-1] if array.ndim > 1 else 0
+    for offset in (*_OFFSETS, row, -row) if row > 1 else _OFFSETS:
+        address = evidence.addresses[buffer] + offset * array.dtype.itemsize
+        read = image.read(address, array.size, array.dtype).reshape(array.shape)
+        if abs(offset) == row:
+            distance = "one row"
+        else:
+            distance = f"{abs(offset)} element{'s' if abs(offset) > 1 else ''}"
+        says = f"{op} reads {buffer} {distance} too {'late' if offset > 0 else 'early'}"
+        yield "offset", says, read, 3
+
+
+def _exchanged(evidence: Evidence, image: Image) -> Iterator[Hypothesis]:
+    """Yield the output with two inputs in each other's place, read with their own sizes."""
+    for first, second in combinations(evidence.inputs, 2):
+        a, b = evidence.inputs[first], evidence.inputs[second]
+        if a.dtype != b.dtype or not a.ndim or not b.ndim or max(a.size, b.size) > _LARGEST:
+            continue
+        names = evidence.op.inputs[first], evidence.op.inputs[second]
+        changed = {
+            first: image.read(evidence.addresses[names[1]], a.size, a.dtype).reshape(a.shape),
+            second: image.read(evidence.addresses[names[0]], b.size, b.dtype).reshape(b.shape),
+        }
+        says = f"{evidence.op.name} takes {names[0]} and {names[1]} in each other's place"
+        yield Hypothesis("exchanged", says, evidence.compute(**changed), 1)
+
+
+def _same(a: AnyArray, b: AnyArray) -> bool:
+    return bool(np.array_equal(bits(a), bits(b)))

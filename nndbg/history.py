@@ -1,0 +1,171 @@
+"""Follows every buffer through one step: what it held when, and which changes nobody owns up to.
+
+A change belongs to the op in whose interval it is seen, from the stop before to the one where the
+op is complete. Whether it is allowed depends on who owns the buffer, the ops that have it as an
+output:
+
+- a buffer that no op owns is set from outside of the map (a batch that is loaded, a learning rate
+  that decays), up to and with the first op that reads it;
+- an op that is still to be complete may have begun early, or its buffer may have been cleared for
+  it: whether that was so shows when the op is judged;
+- once all its owners are complete, nothing may change a buffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nndbg.capture import Capture, Flat
+from nndbg.compare import bits
+from nndbg.layermap import Op
+
+_STEP_BEGINS = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Stray:
+    """A change of `buffer` in the interval of the op of index `op`, which does not own it.
+
+    Where `is_padding`, the bytes changed lie between the end of the buffer and what comes next.
+    """
+
+    op: int
+    buffer: str
+    after: Flat
+    before: Flat
+    is_padding: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Version:
+    """What a buffer held once the op of index `writer` was complete."""
+
+    writer: int
+    flat: Flat
+
+
+class History:
+    """The buffers of one step, version by version."""
+
+    def __init__(self, ops: Sequence[Op], begin: Capture) -> None:
+        self._ops = ops
+        self.begin = begin
+        self.last = begin
+        self.done: dict[int, Capture] = {}
+        self.entered: dict[int, Capture] = {}
+        self._versions = {name: [_Version(_STEP_BEGINS, flat)] for name, flat in begin.flat.items()}
+        self._suspects: dict[int, list[Stray]] = {}
+        self._settings: dict[int, list[Stray]] = {}
+        self._owners: dict[str, list[int]] = {}
+        self._readers: dict[str, list[int]] = {}
+        for index, op in enumerate(ops):
+            for name in op.outputs.values():
+                self._owners.setdefault(name, []).append(index)
+            for name in op.inputs.values():
+                self._readers.setdefault(name, []).append(index)
+
+    def note(self, index: int, capture: Capture) -> list[Stray]:
+        """Take the capture of a completed op; returns the changes that no op may have made."""
+        outputs = set(self._ops[index].outputs.values())
+        strays: list[Stray] = []
+        for name, flat in capture.flat.items():
+            last = self.last.flat.get(name)
+            if name in outputs:
+                self._add(name, index, flat)
+            elif last is None or _is_another(name, self.last, capture):
+                # Another array under the same name, set up for this op.
+                self._add(name, index - 1, flat)
+            elif not _same_bits(last, flat):
+                strays += self._changed(index, Stray(index, name, flat, last))
+        strays += _overruns(index, self.last, capture)
+        self.entered[index] = self.last
+        self.done[index] = capture
+        self.last = capture
+        return strays
+
+    def before(self, index: int, name: str) -> Flat | None:
+        """Return what the ops before `index` in the map left in the buffer, None where nothing."""
+        versions = self._versions.get(name, [])
+        return next((v.flat for v in reversed(versions) if v.writer < index), None)
+
+    def settle(self, owner: int, agrees: bool) -> list[Stray]:
+        """Return the changes that the judgement of `owner` shows not to have been its own."""
+        suspects = self._suspects.pop(owner, [])
+        return [] if agrees else suspects
+
+    def take_back(self, index: int) -> list[Stray]:
+        """Take what was set in the interval of `index`, for it to read, as having come after it.
+
+        Returns those changes; they are the op's own if it agrees with what was there before.
+        """
+        strays = self._settings.pop(index, [])
+        for stray in strays:
+            self._versions[stray.buffer] = [
+                _Version(index, version.flat) if version.flat is stray.after else version
+                for version in self._versions[stray.buffer]
+            ]
+        return strays
+
+    def between_steps(self, begin: Capture) -> list[Stray]:
+        """Return what changed from the last op's end to the next step's beginning.
+
+        Only what the next step goes on with counts, and only where ops own it: buffers that some
+        op writes and the first op to use them reads.
+        """
+        index = len(self._ops) - 1
+        return [
+            Stray(index, name, begin.flat[name], flat)
+            for name, flat in self.last.flat.items()
+            if name in begin.flat
+            and self._is_carried(name)
+            and not _is_another(name, self.last, begin)
+            and not _same_bits(flat, begin.flat[name])
+        ]
+
+    def _changed(self, index: int, stray: Stray) -> Iterator[Stray]:
+        name = stray.buffer
+        owners = self._owners.get(name)
+        if owners is None:
+            readers = self._readers.get(name, [])
+            if any(reader in self.done for reader in readers):
+                yield stray
+            elif index in readers:
+                self._settings.setdefault(index, []).append(stray)
+            self._add(name, index - 1, stray.after)
+            return
+        pending = next((owner for owner in owners if owner not in self.done), None)
+        if pending is None:
+            yield stray
+            self._add(name, index, stray.after)
+        else:
+            self._suspects.setdefault(pending, []).append(stray)
+            self._add(name, pending, stray.after)
+
+    def _add(self, name: str, writer: int, flat: Flat) -> None:
+        self._versions.setdefault(name, []).append(_Version(writer, flat))
+
+    def _is_carried(self, name: str) -> bool:
+        owners, readers = self._owners.get(name, []), self._readers.get(name, [])
+        return bool(owners) and bool(readers) and min(readers) <= min(owners)
+
+
+def _overruns(index: int, last: Capture, capture: Capture) -> Iterator[Stray]:
+    for name, after in capture.padding.items():
+        before = last.padding.get(name)
+        if before is not None and not np.array_equal(before, after):
+            yield Stray(index, name, after, before, is_padding=True)
+
+
+def _is_another(name: str, last: Capture, capture: Capture) -> bool:
+    """Return whether a pointer was moved, or an array has another size."""
+    return (
+        last.flat[name].size != capture.flat[name].size
+        or last.addresses[name] != capture.addresses[name]
+    )
+
+
+def _same_bits(a: Flat, b: Flat) -> bool:
+    return bool(np.array_equal(bits(a), bits(b)))

@@ -1,0 +1,202 @@
+"""Carries out the screen's commands on a session and says what came of each; knows no screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from threading import Event
+
+from nndbg.errors import InterruptedByUser, NndbgError
+from nndbg.ledger import Observation
+from nndbg.session import Session
+from nndbg.text import printable
+from nndbg.tui.snapshot import Condition, Progress, Snapshot
+
+
+@dataclass(frozen=True)
+class Start:
+    """Run the program anew, to where `step` begins."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class NextOp:
+    """Run until the next op is judged."""
+
+
+@dataclass(frozen=True)
+class FinishStep:
+    """Run to the end of the step."""
+
+
+@dataclass(frozen=True)
+class FindDivergence:
+    """Run until an op is wrong."""
+
+
+Command = Start | NextOp | FinishStep | FindDivergence
+
+
+class Driver:
+    """Moves one session along. Everything but `stop` belongs to the session's thread."""
+
+    def __init__(self, session: Session, tell: Callable[[Progress], None]) -> None:
+        self._session = session
+        self._tell = tell
+        self._step = 0
+        self._observations: dict[str, Observation] = {}
+        self._judged = 0
+        self._is_begun = False
+        self.stop = Event()
+
+    def carry_out(self, command: Command) -> Snapshot:
+        """Return where the program stands afterwards; never raises."""
+        self.stop.clear()
+        self._judged = 0
+        try:
+            match command:
+                case Start(step):
+                    return self._start(step)
+                case NextOp():
+                    return self._next_op()
+                case FinishStep():
+                    return self._finish_step()
+                case FindDivergence():
+                    return self._find_divergence()
+        except InterruptedByUser as interruption:
+            says = printable(str(interruption))
+            return self._picture(Condition.INTERRUPTED, says, self._last, can_go_on=self._is_begun)
+        except NndbgError as error:
+            return self._failed(str(error))
+        except Exception as error:  # noqa: BLE001 - the thread lives on and the screen says it
+            words = f"{type(error).__name__}: {error}"
+            return self._failed(f"nndbg itself failed, please report it: {words}")
+
+    def _start(self, step: int) -> Snapshot:
+        self._is_begun = False
+        self._step, self._observations = step, {}
+        self._session.start(step)
+        self._is_begun = True
+        return self._picture(Condition.STOPPED, f"where step {step} begins")
+
+    def _next_op(self) -> Snapshot:
+        found = self._advance()
+        if not found:
+            return self._ended()
+        return self._after(next(filter(_is_wrong, found), found[-1]))
+
+    def _finish_step(self) -> Snapshot:
+        session = self._session
+        assert session.capture is not None
+        step = session.capture.step
+        self._turn_to(step)
+        while True:
+            try:
+                for observation in session.finish_step():
+                    self._keep(observation)
+                break
+            except InterruptedByUser:
+                if self.stop.is_set():
+                    raise
+        look_at = self._first_wrong
+        if session.has_ended:
+            return self._ended(look_at)
+        says = f"where step {session.capture.step} begins, step {step} is complete"
+        return self._picture(Condition.STOPPED, says, look_at)
+
+    def _find_divergence(self) -> Snapshot:
+        while found := self._advance():
+            wrong = next(filter(_is_wrong, found), None)
+            if wrong is not None:
+                return self._after(wrong)
+            self._heed_stop()
+        return self._ended()
+
+    def _advance(self) -> tuple[Observation, ...]:
+        """Go on to the next ops that are judged.
+
+        An interrupt that came too late for its own command would stop this one: it goes on.
+        """
+        while True:
+            try:
+                found = self._session.next_op()
+            except InterruptedByUser:
+                if self.stop.is_set():
+                    raise
+                continue
+            for observation in found:
+                self._keep(observation)
+            return found
+
+    def _heed_stop(self) -> None:
+        if self.stop.is_set():
+            raise InterruptedByUser(f"between two ops of step {self._step}")
+
+    def _keep(self, observation: Observation) -> None:
+        self._turn_to(observation.step)
+        name = observation.op.name
+        earlier = self._observations.get(name)
+        if earlier is not None and not observation.expected:
+            # Found out late: one more verdict on an op that has been judged.
+            verdicts = (*earlier.verdicts, *observation.verdicts)
+            observation = replace(earlier, verdicts=verdicts)
+        self._observations[name] = observation
+        self._judged += 1
+        self._tell(Progress(observation.step, name, self._judged))
+
+    def _turn_to(self, step: int) -> None:
+        if step != self._step:
+            self._step, self._observations = step, {}
+
+    def _after(self, observation: Observation) -> Snapshot:
+        if self._session.has_ended:
+            return self._ended(observation.op.name)
+        name, step = printable(observation.op.name), observation.step
+        return self._picture(Condition.STOPPED, f"after {name} of step {step}", observation.op.name)
+
+    def _ended(self, look_at: str | None = None) -> Snapshot:
+        words = [line.strip() for line in self._session.output.splitlines() if line.strip()]
+        said = f", its last words: {printable(words[-1])}" if words else ""
+        last = self._session.ended_after
+        middle = f"in the middle of step {self._step}, after {printable(last)}" if last else ""
+        says = f"{middle or f'after step {self._step}'}{said}"
+        return self._picture(Condition.ENDED, says, look_at, can_go_on=False)
+
+    def _failed(self, says: str) -> Snapshot:
+        if self._is_begun:
+            self._is_begun = False
+            # What cannot be judged stays out: the failure itself is what has to be said.
+            with suppress(NndbgError, ArithmeticError, ValueError):
+                for observation in self._session.abandon_step():
+                    self._keep(observation)
+        look_at = self._first_wrong or self._last
+        return self._picture(Condition.FAILED, printable(says), look_at, can_go_on=False)
+
+    @property
+    def _first_wrong(self) -> str | None:
+        """The first op of this step that is wrong."""
+        return next((n for n, o in self._observations.items() if _is_wrong(o)), None)
+
+    @property
+    def _last(self) -> str | None:
+        """The op that was judged last in this step."""
+        return next(reversed(self._observations), None)
+
+    def _picture(
+        self, condition: Condition, says: str, look_at: str | None = None, can_go_on: bool = True
+    ) -> Snapshot:
+        return Snapshot(
+            condition=condition,
+            says=says,
+            step=self._step,
+            observations=dict(self._observations),
+            capture=self._session.capture,
+            look_at=look_at,
+            can_go_on=can_go_on,
+        )
+
+
+def _is_wrong(observation: Observation) -> bool:
+    return any(verdict.status.is_wrong for verdict in observation.verdicts)

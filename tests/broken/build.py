@@ -1,0 +1,188 @@
+"""Builds the trainer with a change from faults/ or harmless/, to see what nndbg says of it.
+
+python -m tests.broken.build                  the names of all changes
+python -m tests.broken.build NAME [-o FILE]   that trainer, in build/broken/NAME unless said
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+# Faster kernels, where the trainer has them, would run instead of a changed one for SSE2.
+_OTHER_KERNELS = ("avx2", "avx512")
+
+
+class BuildError(Exception):
+    """A change that does not apply, or a trainer that cannot be assembled or linked."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One replacement; `find` must occur exactly once in `file`."""
+
+    file: str
+    find: str
+    replace: str
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What nndbg has to say first of all.
+
+    Without `where` it may name any elements. `error` is a part of why the program did not get
+    through; without it, it has to.
+    """
+
+    step: int | None = None
+    op: str | None = None
+    buffer: str | None = None
+    status: str | None = None
+    where: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A trainer that differs from the sound one; `expect` is None where nothing may be wrong."""
+
+    name: str
+    says: str
+    edits: tuple[Edit, ...]
+    expect: Expectation | None = None
+
+
+SOUND = Change("sound", "The trainer as it is.", ())
+
+
+def read_change(path: Path) -> Change:
+    """Return the change that a TOML file describes.
+
+    `says` is what is different and how it shows, in a sentence; `[[edit]]` and `[expect]` have the
+    fields of Edit and Expectation. Raises BuildError where the file makes no sense.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+        expect = content.pop("expect", None)
+        return Change(
+            name=path.stem,
+            says=content.pop("says"),
+            edits=tuple(Edit(**edit) for edit in content.pop("edit")),
+            expect=None if expect is None else Expectation(**expect),
+            **content,
+        )
+    except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
+        raise BuildError(f"{path}: {error}") from error
+
+
+def changes(kind: str) -> list[Change]:
+    """Return all changes of a kind, `faults` or `harmless`, by name."""
+    return [read_change(path) for path in sorted((HERE / kind).glob("*.toml"))]
+
+
+def build(change: Change, directory: Path) -> Path:
+    """Build the changed trainer in an empty directory and return the program.
+
+    Objects of the sound trainer serve again where they are up to date. Raises BuildError.
+    """
+    shutil.copytree(ROOT / "asm", directory / "asm")
+    changed = {_apply(edit, change.name, directory) for edit in change.edits}
+    common = [*(ROOT / "asm" / "include").iterdir(), ROOT / "asm" / "mnist.toml"]
+    objects = []
+    for source in sorted((directory / "asm").glob("*.asm")):
+        made = ROOT / "build" / f"{source.stem}.o"
+        if changed.isdisjoint((source.name, "include")) and _is_newer(
+            made, ROOT / "asm" / source.name, *common
+        ):
+            objects.append(str(made))
+            continue
+        _run(directory, "nasm", "-f", "elf64", "-g", "-F", "dwarf", "-I", "asm/include/",
+             "-o", f"{source.stem}.o", f"asm/{source.name}")  # fmt: skip
+        objects.append(f"{source.stem}.o")
+    _run(directory, "gcc", "-static", "-no-pie", "-o", "mnist", *objects, "-lm",
+         *_only_sse2(changed, directory))  # fmt: skip
+    return directory / "mnist"
+
+
+def _apply(edit: Edit, name: str, directory: Path) -> str:
+    """Edit a file; returns its name, or `include` for what every file includes."""
+    path = directory / edit.file
+    if not path.is_file():
+        raise BuildError(f"{name}: there is no {edit.file}. Has it been renamed? Move the edit.")
+    text = path.read_text()
+    count = text.count(edit.find)
+    if count != 1:
+        raise BuildError(
+            f"{name}: the edit no longer applies to {edit.file}: what it looks for occurs {count} "
+            f"times instead of once. Renew `find`, and see that the change says the same:\n"
+            f"{edit.find}"
+        )
+    path.write_text(text.replace(edit.find, edit.replace))
+    return path.name if path.suffix == ".asm" else "include"
+
+
+def _is_newer(made: Path, *sources: Path) -> bool:
+    try:
+        age = made.stat().st_mtime_ns
+        return all(age > source.stat().st_mtime_ns for source in sources)
+    except FileNotFoundError:
+        return False
+
+
+def _only_sse2(changed: set[str], directory: Path) -> list[str]:
+    """Linker options that put a changed SSE2 kernel in the place of faster ones."""
+    return [
+        f"-Wl,--defsym={kernel}_{other}={kernel}_sse2"
+        for kernel in (name.removesuffix("_sse2.asm") for name in changed)
+        for other in _OTHER_KERNELS
+        if (directory / "asm" / f"{kernel}_{other}.asm").is_file()
+    ]
+
+
+def _run(directory: Path, *command: str) -> None:
+    try:
+        done = subprocess.run(
+            command, cwd=directory, capture_output=True, text=True, timeout=60, check=False
+        )
+    except FileNotFoundError as error:
+        raise BuildError(f"{command[0]} is not installed: ./build.sh installs it") from error
+    if done.returncode:
+        raise BuildError(f"{' '.join(command)}\n{done.stderr}")
+
+
+def main() -> int:
+    """Build one of the changed trainers by name, or list all of them."""
+    parser = argparse.ArgumentParser(prog="python -m tests.broken.build", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("name", nargs="?", metavar="NAME")
+    parser.add_argument("-o", dest="output", metavar="FILE", type=Path)
+    options = parser.parse_args()
+    try:
+        known = {change.name: change for change in (*changes("faults"), *changes("harmless"))}
+        if options.name is None:
+            print("\n".join(f"{name}\n    {known[name].says}" for name in known))
+            return 0
+        if options.name not in known:
+            parser.error(f"no change is called {options.name}; without NAME all are listed")
+        change = known[options.name]
+        output = options.output or ROOT / "build" / "broken" / change.name
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as directory:
+            shutil.move(build(change, Path(directory)), output)
+    except BuildError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{change.says}\n\n    nndbg check {output} --steps 0:2")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The fully connected layer: forward and backward, by every way to add."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nndbg.reference import FLOAT32, KINDS
+
+from .inputs import DRAWS
+from .programs import DOTS, ORDERS, fractions
+from .proof import assert_covers
+
+SAMPLES, INPUTS, OUTPUTS = 5, 19, 4
+
+OPERANDS = {
+    "dense": {"x": (SAMPLES, INPUTS), "W": (INPUTS, OUTPUTS), "b": (OUTPUTS,)},
+    "dense_grad_weight": {"x": (SAMPLES, INPUTS), "grad": (SAMPLES, OUTPUTS)},
+    "dense_grad_input": {"grad": (SAMPLES, OUTPUTS), "W": (INPUTS, OUTPUTS)},
+}
+
+
+def factors(kind: str, operands: dict) -> tuple:
+    """The two matrices of which the kind is the product, and the bias."""
+    match kind:
+        case "dense":
+            return operands["x"], operands["W"], operands["b"]
+        case "dense_grad_weight":
+            return operands["x"].T, operands["grad"], None
+        case "dense_grad_input":
+            return operands["grad"], operands["W"].T, None
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("dot", DOTS, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("kind", OPERANDS)
+def test_a_layer_computed_in_any_order_is_covered(kind: str, dot, draw):
+    random = np.random.default_rng(11)
+    operands = {name: draw(random, shape) for name, shape in OPERANDS[kind].items()}
+    left, right, bias = factors(kind, operands)
+    (output,) = KINDS[kind].outputs
+    expected = KINDS[kind].compute(operands, FLOAT32, {})[output.name]
+    exact = fractions(left) @ fractions(right)
+    assert_covers(
+        expected, dot(left, right, bias), exact if bias is None else exact + fractions(bias)
+    )
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("order", ORDERS, ids=lambda o: o.__name__)
+def test_the_gradient_of_a_bias_is_covered_in_any_order(order, draw):
+    grad = draw(np.random.default_rng(12), (64, 3))
+    expected = KINDS["dense_grad_bias"].compute({"grad": grad}, FLOAT32, {})["db"]
+    assert_covers(expected, order(list(grad)), fractions(grad).sum(axis=0))
+
+
+def test_a_layer_of_exact_sums_is_known_to_its_roundings():
+    # 0.5 + 0.25 * 2: all exact, so only the roundings of two terms are allowed for.
+    x, W, b = np.float32([[0.25]]), np.float32([[2.0]]), np.float32([0.5])
+    z = KINDS["dense"].compute({"x": x, "W": W, "b": b}, FLOAT32, {})["z"]
+    assert z.value.tolist() == [[1.0]]
+    assert 0 < z.error[0, 0] <= 2.001 * 2.0**-24
+
+
+@pytest.mark.parametrize("fault", ["a term left out", "two columns swapped", "bias left out"])
+def test_a_fault_of_one_term_is_far_beyond_the_bound_of_mnist_s_first_layer(fault: str):
+    random = np.random.default_rng(4)
+    x = (random.integers(0, 256, (64, 784)) / 255).astype(np.float32)
+    x[random.random(x.shape) < 0.8] = 0
+    W = (random.standard_normal((784, 128)) * 0.05).astype(np.float32)
+    b = random.standard_normal(128).astype(np.float32) * np.float32(0.01)
+    z = KINDS["dense"].compute({"x": x, "W": W, "b": b}, FLOAT32, {})["z"]
+    good = x @ W + b
+    assert (np.abs(good - z.value) <= z.error).all()
+    bad = good.copy()
+    match fault:
+        case "a term left out":
+            k = int(np.argmax(x[0] != 0))
+            bad[0] -= x[0, k] * W[k]
+        case "two columns swapped":
+            bad[:, [3, 5]] = bad[:, [5, 3]]
+        case "bias left out":
+            bad -= b
+    wrong = np.abs(bad - z.value) > z.error
+    touched = bad != good
+    assert wrong[touched].mean() > 0.98
+    assert not wrong[~touched].any()
