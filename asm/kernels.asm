@@ -38,7 +38,11 @@ chosen:
     KERNEL  dense_grad_weight                   ; dW = x^T grad
     KERNEL  dense_grad_bias                     ; dbias = sum of grad
     KERNEL  dense_grad_input                    ; dx = grad W^T
+    KERNEL  dropout_mask                        ; mask = 0 or 1 / (1 - rate), drawn
+    KERNEL  dropout                             ; h *= mask
+    KERNEL  weight_decay                        ; grad += decay * param
     KERNEL  sgd                                 ; param -= rate * grad
+    KERNEL  sgd_momentum                        ; v = momentum * v + grad, param -= rate * v
     KERNEL  dense_grad_weight_sgd               ; W -= rate * x^T grad where most of x is zero
 KERNELS         equ ($ - chosen) / 8
 
@@ -50,12 +54,14 @@ KERNELS         equ ($ - chosen) / 8
     extern  dense_%1, dense_sparse_%1, relu_%1
     extern  softmax_%1, cross_entropy_%1, cross_entropy_grad_%1
     extern  relu_grad_%1, dense_grad_weight_%1, dense_grad_bias_%1, dense_grad_input_%1
-    extern  sgd_%1, dense_grad_weight_sgd_%1
+    extern  dropout_mask_%1, dropout_%1
+    extern  weight_decay_%1, sgd_%1, sgd_momentum_%1, dense_grad_weight_sgd_%1
     dq      scale_pixels_%1
     dq      dense_%1, dense_sparse_%1, relu_%1
     dq      softmax_%1, cross_entropy_%1, cross_entropy_grad_%1
     dq      relu_grad_%1, dense_grad_weight_%1, dense_grad_bias_%1, dense_grad_input_%1
-    dq      sgd_%1, dense_grad_weight_sgd_%1
+    dq      dropout_mask_%1, dropout_%1
+    dq      weight_decay_%1, sgd_%1, sgd_momentum_%1, dense_grad_weight_sgd_%1
 %endmacro
 
     section .rodata align=8

@@ -1,8 +1,10 @@
 ; SplitMix64: state += golden gamma; output = a mix of the state's bits.
 ;
 ; The generator of Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
-; OOPSLA 2014, with the mixing constants of Vigna's reference implementation. One 64-bit
-; word of state, any seed is good, and the same seed gives the same numbers everywhere.
+; OOPSLA 2014. One 64-bit word of state, any seed is good, and the same seed gives the same
+; numbers everywhere.
+
+%include "random.inc"
 
     default rel
     section .text
@@ -20,21 +22,21 @@
 %define t           rcx
 
 random_u64:
-    mov     bits, 0x9e3779b97f4a7c15            ; 2^64 / golden ratio
+    mov     bits, GOLDEN
     add     bits, [state]
     mov     [state], bits
     mov     t, bits
-    shr     t, 30
+    shr     t, MIX_SHIFT1
     xor     bits, t
-    mov     t, 0xbf58476d1ce4e5b9
+    mov     t, MIX_FACTOR1
     imul    bits, t
     mov     t, bits
-    shr     t, 27
+    shr     t, MIX_SHIFT2
     xor     bits, t
-    mov     t, 0x94d049bb133111eb
+    mov     t, MIX_FACTOR2
     imul    bits, t
     mov     t, bits
-    shr     t, 31
+    shr     t, MIX_SHIFT3
     xor     bits, t
     ret
 .end:

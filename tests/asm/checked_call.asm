@@ -1,10 +1,11 @@
 ; Calls a kernel the way nobody does, and sees whether it keeps the rules of the ABI.
 ;
-;   uint64_t checked_call(void *kernel, const uint64_t arguments[8], float number)
+;   uint64_t checked_call(void *kernel, const uint64_t arguments[8], float first, float second)
 ;   rdi  = kernel
 ;   rsi  = arguments  six for the registers, the seventh for the stack; the eighth is the
 ;                     instruction set, as in cpu.inc, whose registers are poisoned
-;   xmm0 = number     the kernel's float argument
+;   xmm0 = first      the kernel's float arguments
+;   xmm1 = second
 ;   returns 0, or a bit for each rule that was broken: 0-5 rbx rbp r12-r15, 6 rsp,
 ;   7 the direction flag, 8 the stack behind the arguments, 9 no vzeroupper
 
@@ -32,32 +33,36 @@ checked_call:
     push    rax                                 ; a canary behind the stack's argument
     push    qword [rsi + 6 * 8]
 
+    movss   [first], xmm0                       ; the other lanes there are no numbers
+    movss   [second], xmm1
     mov     rax, [rsi + 7 * 8]
     mov     [isa], rax
     cmp     rax, ISA_AVX2                       ; registers hold no zeros by chance
     je      .poison_avx2
     jg      .poison_avx512
-    movaps  xmm1, [not_numbers]
+    movaps  xmm0, [first]
+    movaps  xmm1, [second]
 %assign number 2
 %rep 14
-    movaps  xmm %+ number, xmm1
+    movaps  xmm %+ number, [not_numbers]
 %assign number number + 1
 %endrep
     jmp     .poisoned
 .poison_avx2:
-    vinsertf128 ymm0, ymm0, [not_numbers], 1
-%assign number 1
-%rep 15
+    vmovaps ymm0, [first]
+    vmovaps ymm1, [second]
+%assign number 2
+%rep 14
     vmovaps ymm %+ number, [not_numbers]
 %assign number number + 1
 %endrep
     jmp     .poisoned
 .poison_avx512:
-    vmovaps zmm1, [not_numbers]
-    vinsertf32x4 zmm0, zmm1, xmm0, 0
+    vmovaps zmm0, [first]
+    vmovaps zmm1, [second]
 %assign number 2
 %rep 30
-    vmovaps zmm %+ number, zmm1
+    vmovaps zmm %+ number, [not_numbers]
 %assign number number + 1
 %endrep
 %assign number 0
@@ -154,6 +159,8 @@ checked_call:
     section .data align=64
 
 not_numbers:    times 16 dd 0x7fc00000
+first:          times 16 dd 0x7fc00000
+second:         times 16 dd 0x7fc00000
 saved_rsp:      dq 0
 isa:            dq 0
 

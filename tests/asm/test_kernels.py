@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nndbg.reference.random import splitmix64
+
 UNIT = 2.0**-24
 PAGE = mmap.PAGESIZE
 NO_ACCESS = 0  # PROT_NONE
@@ -24,12 +26,16 @@ MODULES = (
     "dense_grad_weight",
     "dense_grad_bias",
     "dense_grad_input",
+    "dropout_mask",
+    "dropout",
+    "weight_decay",
     "sgd",
+    "sgd_momentum",
     "dense_grad_weight_sgd",
 )
 HELPERS = (
     *("product_avx2", "product_avx512", "transpose_avx2", "exp_row_avx2", "exp_row_avx512"),
-    *("row_max", "exp", "log", "cpu"),
+    *("row_max", "exp", "log", "cpu", "random"),
 )
 # What /proc/cpuinfo calls the features that each set of kernels needs.
 FLAGS = {
@@ -130,15 +136,18 @@ def call(kernels: ctypes.CDLL, isa: str):
     """Calls a kernel with arrays that are fenced on one side; returns the arrays after it."""
     checked = kernels.checked_call
     checked.restype = ctypes.c_uint64
-    checked.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_float]
+    checked.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_float, ctypes.c_float]
 
-    def call(name: str, *args, number: float = 0.0, at_end: bool = True) -> list[np.ndarray]:
+    def call(
+        name: str, *args, number: float = 0.0, second: float = 0.0, at_end: bool = True
+    ) -> list[np.ndarray]:
         fenced = [Fenced(arg, at_end) if isinstance(arg, np.ndarray) else arg for arg in args]
         values = [arg.address if isinstance(arg, Fenced) else arg for arg in fenced]
         unused = [0xDEADBEEFDEADBEEF] * (7 - len(values))
         words = (ctypes.c_uint64 * 8)(*values, *unused, ISAS.index(isa))
         kernel = ctypes.cast(getattr(kernels, f"{name}_{isa}"), ctypes.c_void_p)
-        assert checked(kernel, words, number) == 0, "a register that the ABI protects was lost"
+        broken = checked(kernel, words, number, second)
+        assert broken == 0, "a register that the ABI protects was lost"
         arrays = [arg for arg in fenced if isinstance(arg, Fenced)]
         assert all(array.rest_is_untouched() for array in arrays)
         return [array.array.copy() for array in arrays]
@@ -307,6 +316,45 @@ def test_elementwise_kernels_are_exact(call, random, count, at_end):
     assert (after == w - rate * grad).all()
 
 
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 1025])
+@both_ends
+def test_momentum_decay_and_dropout_are_exact(call, random, count, at_end):
+    w, grad, velocity = (normal(random, count + 1)[:count] for _ in range(3))
+    rate, momentum = np.float32(0.3), np.float32(0.9)
+    after, same, v = call(
+        *("sgd_momentum", w, grad, velocity, count),
+        number=float(rate),
+        second=float(momentum),
+        at_end=at_end,
+    )
+    assert (same == grad).all()
+    assert (v == momentum * velocity + grad).all()
+    assert (after == w - rate * v).all()
+
+    decay = np.float32(1e-2)
+    after, same = call("weight_decay", grad, w, count, number=float(decay), at_end=at_end)
+    assert (same == w).all()
+    assert (after == grad + decay * w).all()
+
+    mask = np.where(random.random(count) < 0.5, 0, 2).astype(np.float32)
+    after, same = call("dropout", w, mask, count, at_end=at_end)
+    assert (same == mask).all()
+    assert (after == w * mask).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33, 4099])
+@pytest.mark.parametrize("rate", [0.0, 2.0**-24, 0.2, 0.5, 1 - 2.0**-24])
+@pytest.mark.parametrize("seed", [0, 12345, 2**64 - 1])
+def test_masks_are_those_of_the_reference_draw_for_draw(call, count, rate, seed):
+    rate, state = np.float32(rate), np.array([seed], np.uint64)
+    drawn, after = call("dropout_mask", unwritten(count), state, count, number=float(rate))
+    bits, expected = splitmix64(seed, count)
+    kept = (bits >> np.uint64(40)) * 2.0**-24 >= rate
+    scale = np.float32(1) / (np.float32(1) - rate)
+    np.testing.assert_array_equal(drawn, np.where(kept, scale, np.float32(0)))
+    assert after[0] == expected
+
+
 @pytest.mark.parametrize("place", range(21))
 def test_relu_lets_a_nan_through(call, place):
     z = np.tile(np.array([1, -1, 2], np.float32), 7)
@@ -438,9 +486,9 @@ def test_the_checked_call_sees(kernels: ctypes.CDLL, fault: str, code: bytes, bi
     address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     checked = kernels.checked_call
     checked.restype = ctypes.c_uint64
-    checked.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_float]
+    checked.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_float, ctypes.c_float]
     level = 1 if fault == "forgets_vzeroupper" or bit is None else 0
     if level and FLAGS["avx2"] - features():
         pytest.skip("this processor has no AVX2")
-    broken = checked(address, (ctypes.c_uint64 * 8)(*[0] * 7, level), 0.0)
+    broken = checked(address, (ctypes.c_uint64 * 8)(*[0] * 7, level), 0.0, 0.0)
     assert broken == (0 if bit is None else 1 << bit), fault
