@@ -17,15 +17,15 @@
 
     default rel
 
-    extern  parse_options                       ; options.asm
-    extern  data_directory, epochs, seed, train_limit, test_limit, no_shuffle
-    extern  load_dataset                        ; dataset.asm
-    extern  train_count, test_images, test_labels, test_count
-    extern  random_u64                          ; random.asm
     extern  flush_subnormals                    ; cpu.asm
+    extern  parse_options                       ; options.asm
+    extern  data_directory, epochs, batch_size, seed, train_limit, test_limit, shuffle_on
     extern  choose_kernels                      ; kernels.asm
+    extern  load_dataset, train_count           ; dataset.asm
+    extern  allocate_orders                     ; shuffle.asm
+    extern  order_shuffle, train_order
+    extern  seed_generators                     ; seeds.asm
     extern  initialise                          ; initialise.asm
-    extern  order_in_file, order_shuffle        ; shuffle.asm
     extern  batch_order                         ; layers_buffer.asm
     extern  load_batch                          ; batch.asm
     extern  forward                             ; forward.asm
@@ -35,12 +35,14 @@
     extern  print_settings, print_epoch, print_test  ; print.asm
     extern  clock_seconds                       ; clock.asm
     extern  fail                                ; fail.asm
-    extern  malloc, setvbuf, fflush, ferror, stdout
+    extern  setvbuf, fflush, ferror, stdout
 
     global  main:function (main.end - main)
+    global  train:function (train.end - train)
     global  train_epoch:function (train_epoch.end - train_epoch)
     global  train_step:function (train_step.end - train_step)
 
+    global  epoch:data (epoch.end - epoch)
     global  step:data (step.end - step)
     global  seek_step:data (seek_step.end - seek_step)
 
@@ -52,22 +54,20 @@ _IOLBF          equ 1                           ; write whole lines
 ;   edi = argc
 ;   rsi = argv
 ;   returns 0 in eax
-%define order       rbx                         ; uint32_t *, [train_count]
-%define epoch       rbp                         ; from 0
-%define random      [rsp]                       ; uint64, the generator all others come from
-%define weight_random   [rsp + 8]               ; uint64, state of the weights' generator
-%define order_random    [rsp + 16]              ; uint64, state of the samples' order
-%define start       qword [rsp + 24]            ; double, seconds
-%define mean_loss   qword [rsp + 32]            ; double
-%define FRAME       40                          ; 8 + 2 * 8 + 40: calls are 16-byte aligned
+%define argc        rbx
+%define argv        rbp
 
 main:
     push    rbx
     push    rbp
-    sub     rsp, FRAME
+    sub     rsp, 8                              ; 8 + 2 * 8 + 8: calls are 16-byte aligned
+    mov     argc, rdi
+    mov     argv, rsi
+    call    flush_subnormals                    ; also for what the options say
+    mov     rdi, argc
+    mov     rsi, argv
     call    parse_options
     call    choose_kernels
-    call    flush_subnormals
 
     mov     rdi, [stdout]                       ; every epoch is seen when it ends, also in a pipe
     xor     esi, esi
@@ -79,62 +79,14 @@ main:
     mov     rsi, [train_limit]
     mov     rdx, [test_limit]
     call    load_dataset
-
-    imul    rdi, [train_count], INDEX
-    call    malloc
-    test    rax, rax
-    jz      .no_memory
-    mov     order, rax
-    mov     rdi, order
-    mov     rsi, [train_count]
-    call    order_in_file
-
-    mov     rax, [seed]                         ; each use has a generator of its own, seeded by
-    mov     random, rax                         ;   this one: one more use disturbs no other
-    lea     rdi, random
-    call    random_u64
-    mov     weight_random, rax
-    lea     rdi, random
-    call    random_u64
-    mov     order_random, rax
-
-    lea     rdi, weight_random
+    call    allocate_orders
+    mov     rdi, [seed]
+    call    seed_generators
     call    initialise
     call    print_settings
 
-    xor     epoch, epoch
-.epoch:
-    call    clock_seconds
-    movsd   start, xmm0
-    cmp     qword [no_shuffle], 0
-    jne     .in_order
-    mov     rdi, order
-    mov     rsi, [train_count]
-    lea     rdx, order_random
-    call    order_shuffle
-.in_order:
-    mov     rdi, order
-    mov     rsi, [train_count]
-    call    train_epoch
-    movsd   mean_loss, xmm0
-    call    clock_seconds
-    subsd   xmm0, start
-    movsd   xmm1, xmm0
-    movsd   xmm0, mean_loss
-    lea     rdi, [epoch + 1]                    ; people count from 1
-    call    print_epoch
-    inc     epoch
-    cmp     epoch, [epochs]
-    jb      .epoch
-
-    mov     rdi, [test_images]
-    mov     rsi, [test_labels]
-    mov     rdx, [test_count]
-    lea     rcx, mean_loss
+    call    train
     call    evaluate
-    mov     rdi, rax
-    mov     rsi, [test_count]
-    movsd   xmm0, mean_loss
     call    print_test
 
     mov     rdi, [stdout]                       ; a full disk must not look like success
@@ -144,30 +96,59 @@ main:
     test    eax, eax
     jnz     .not_written
     xor     eax, eax
-    add     rsp, FRAME
+    add     rsp, 8
     pop     rbp
     pop     rbx
     ret
 
-.no_memory:
-    mov     edi, EXIT_DATA
-    lea     rsi, [no_memory]
-    mov     rdx, [train_count]
-    call    fail
 .not_written:
     mov     edi, EXIT_DATA
     lea     rsi, [not_written]
     call    fail
 .end:
 
-%undef order
-%undef epoch
-%undef random
-%undef weight_random
-%undef order_random
+%undef argc
+%undef argv
+
+;   void train(void)
+;   all epochs, with a line for each; counts epoch
+;   clobbers what a call may
+%define start       qword [rsp]                 ; double, seconds
+%define mean_loss   qword [rsp + 8]             ; double
+
+train:
+    sub     rsp, 24                             ; 8 + 24: calls are 16-byte aligned
+.epoch:
+    call    clock_seconds
+    movsd   start, xmm0
+    PROBE   epoch
+    cmp     qword [shuffle_on], 0
+    je      .in_order
+    mov     rdi, [train_order]
+    mov     rsi, [train_count]
+    lea     rdx, [order_state]
+    call    order_shuffle
+    PROBE   shuffle
+.in_order:
+    mov     rdi, [train_order]
+    mov     rsi, [train_count]
+    call    train_epoch
+    movsd   mean_loss, xmm0
+    call    clock_seconds
+    subsd   xmm0, start
+    movsd   xmm1, xmm0
+    movsd   xmm0, mean_loss
+    call    print_epoch
+    inc     qword [epoch]
+    mov     rax, [epoch]
+    cmp     rax, [epochs]
+    jb      .epoch
+    add     rsp, 24
+    ret
+.end:
+
 %undef start
 %undef mean_loss
-%undef FRAME
 
 ;   double train_epoch(const uint32_t *order, uint64_t count)
 ;   rdi = order  [count]  sample numbers, in the order to visit them
@@ -190,7 +171,7 @@ train_epoch:
     mov     total_loss, 0                       ; 0.0
 
 .batch:
-    mov     eax, BATCH
+    mov     rax, [batch_size]
     cmp     left, rax
     cmovb   rax, left                           ; the last one may be short
     mov     [batch_rows], rax
@@ -255,12 +236,13 @@ seek_step:      dq -1                           ; uint64, no step has this numbe
 
     section .bss align=8
 
+epoch:          resq 1                          ; uint64, the epoch that runs, from 0
+.end:
 step:           resq 1                          ; uint64, the step that runs, over all epochs
 .end:
 
     section .rodata
 
-no_memory:      db "no memory for the order of %lu samples; use a smaller --train-limit", 0
 not_written:    db "the results could not be written; is the disk full?", 0
 
     section .note.GNU-stack noalloc noexec nowrite progbits

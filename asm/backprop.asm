@@ -7,13 +7,15 @@
 ;   grad_z1 = grad_h1 where z1 > 0, else 0
 ;   dW1 = x^T grad_z1,   dbias1 = sum of grad_z1
 ;
-; dW1 is left to gradient.asm where the update makes it on the way, see fused_update there.
+; With dropout, what was dropped from h takes no gradient either. dW1 is left to gradient.asm
+; where the update makes it on the way, see RULE_FUSED there.
 ;
 ; No weight changes before the whole pass is done: grad_h needs the weights that made z.
 
 %include "network.inc"
 %include "buffers.inc"
 %include "probe.inc"
+%include "update.inc"
 
     default rel
     section .text
@@ -23,7 +25,8 @@
     extern  dense_grad_input
     extern  relu_grad
     extern  cross_entropy_grad
-    extern  fused_update                        ; options.asm
+    extern  drop_gradient1, drop_gradient2      ; dropout.asm
+    extern  update_rule, dropout_on             ; options.asm
 
     global  backprop:function (backprop.end - backprop)
 
@@ -71,6 +74,10 @@ backprop:
     mov     r9d, CLASSES
     call    [dense_grad_input]
     PROBE   grad_h2
+    cmp     qword [dropout_on], 0
+    je      .layer2
+    call    drop_gradient2
+.layer2:
 
 ; ---- layer 2
 
@@ -105,6 +112,10 @@ backprop:
     mov     r9d, HIDDEN2
     call    [dense_grad_input]
     PROBE   grad_h1
+    cmp     qword [dropout_on], 0
+    je      .layer1
+    call    drop_gradient1
+.layer1:
 
 ; ---- layer 1: nothing below it wants a gradient
 
@@ -115,8 +126,8 @@ backprop:
     call    [relu_grad]
     PROBE   grad_z1
 
-    cmp     qword [fused_update], 0
-    jne     .dbias1                             ; then gradient.asm makes dW1 and uses it at once
+    cmp     qword [update_rule], RULE_FUSED
+    je      .dbias1                             ; then gradient.asm makes dW1 and uses it at once
     lea     rdi, [x]
     lea     rsi, [grad_z1]
     lea     rdx, [dW1]

@@ -1,118 +1,193 @@
 ; How good the network is on samples it has not learned from:
 ;
-;   loss = mean cross-entropy,  correct = how many rows have their largest z3 at y
+;   loss = mean cross-entropy,  class = where z3 is largest,
+;   confusion[y][class] = how often the label y was taken for that class
 ;
-; The forward pass of forward.asm in the order of the file, without its probes: these are no
-; steps. No softmax either: the largest z3 is the largest p.
+; The forward pass of forward.asm in the order of the file, without dropout. A batch is a step
+; of its own kind, with its own counter and probes.
 
 %include "network.inc"
 %include "buffers.inc"
+%include "probe.inc"
+%include "evaluate.inc"
 
     default rel
     section .text
 
-    extern  dense1, relu1, dense2, relu2, dense3  ; forward.asm
-    extern  scale_pixels, cross_entropy         ; kernels.asm
+    extern  test_images, test_labels, test_count  ; dataset.asm
+    extern  test_order                          ; shuffle.asm
+    extern  batch_order                         ; layers_buffer.asm
+    extern  gather_images, gather_labels        ; batch.asm
+    extern  dense1, relu1, dense2, relu2, dense3, softmax3, mean_loss  ; forward.asm
     extern  row_argmax                          ; row_max.asm
 
     global  evaluate:function (evaluate.end - evaluate)
+    global  test_step:function (test_step.end - test_step)
+    global  count_classes:function (count_classes.end - count_classes)
 
-;   int64_t evaluate(const uint8_t *images, const uint8_t *labels, uint64_t count,
-;                    double *mean_loss)
-;   rdi = images     [count x INPUTS]
-;   rsi = labels     [count]
-;   rdx = count      > 0
-;   rcx = mean_loss  [1]
-;   returns how many are right in rax
-;   writes x, z1, h1, z2, h2, z3, batch_rows
+    global  test_loss:data (test_loss.end - test_loss)
+    global  correct:data (correct.end - correct)
+    global  confusion:data (confusion.end - confusion)
+    global  sample_class:data (sample_class.end - sample_class)
+    global  sample_p:data (sample_p.end - sample_p)
+    global  test_steps:data (test_steps.end - test_steps)
+    global  seek_test_step:data (seek_test_step.end - seek_test_step)
+
+;   void evaluate(void)
+;   reads  the test set
+;   writes test_loss, correct, confusion, sample_class, sample_p; x .. loss, batch_rows,
+;          batch_order; counts test_steps
 ;   clobbers what a call may
-%define images      rbx                         ; of the next sample
-%define labels      rbp                         ; of the next sample
-%define left        r12                         ; samples still to do
-%define correct     r13
-%define n           r14                         ; row of the batch
-%define z3_row      r15
-%define mean_loss   qword [rsp]
-%define count       qword [rsp + 8]
-%define total_loss  qword [rsp + 16]            ; double: 10,000 terms
-%define loss_here   [rsp + 24]                  ; float, of one batch
-%define FRAME       40                          ; 8 + 6 * 8 + 40: calls are 16-byte aligned
+%define first       rbx                         ; number of the batch's first sample
+%define total_loss  qword [rsp]                 ; double: 10,000 terms
 
 evaluate:
     push    rbx
-    push    rbp
-    push    r12
-    push    r13
-    push    r14
-    push    r15
-    sub     rsp, FRAME
-    mov     images, rdi
-    mov     labels, rsi
-    mov     left, rdx
-    mov     count, rdx
-    mov     mean_loss, rcx
-    mov     total_loss, 0                       ; 0.0
-    xor     correct, correct
+    sub     rsp, 16                             ; 8 + 8 + 16: calls are 16-byte aligned
+    lea     rdi, [confusion]
+    xor     eax, eax
+    mov     [correct], rax
+    mov     total_loss, rax                     ; 0.0
+    mov     ecx, CLASSES * CLASSES
+    rep stosq
+    xor     first, first
 
 .batch:
-    mov     eax, BATCH
-    cmp     left, rax
-    cmovb   rax, left                           ; the last one may be short
-    mov     [batch_rows], rax
+    mov     rcx, [test_count]
+    sub     rcx, first
+    mov     eax, TEST_BATCH
+    cmp     rcx, rax
+    cmova   rcx, rax                            ; the last one may be short
+    mov     [batch_rows], rcx
+    mov     rax, [test_order]
+    lea     rax, [rax + first * INDEX]
+    mov     [batch_order], rax
+    call    test_step
 
-    mov     rdi, images
-    lea     rsi, [x]
-    imul    rdx, rax, INPUTS
-    call    [scale_pixels]
-    call    dense1
-    call    relu1
-    call    dense2
-    call    relu2
-    call    dense3
-
-    lea     rdi, [z3]
-    mov     rsi, labels
-    lea     rdx, loss_here
-    mov     rcx, [batch_rows]
-    mov     r8d, CLASSES
-    call    [cross_entropy]
-    cvtss2sd xmm0, dword loss_here
+    cvtss2sd xmm0, [loss]
     cvtsi2sd xmm1, qword [batch_rows]
     mulsd   xmm0, xmm1                          ; a short batch counts for what it holds
     addsd   xmm0, total_loss
     movsd   total_loss, xmm0
+    mov     rdi, first
+    call    count_classes
+    add     first, [batch_rows]
+    cmp     first, [test_count]
+    jb      .batch
 
+    movsd   xmm0, total_loss
+    cvtsi2sd xmm1, qword [test_count]
+    divsd   xmm0, xmm1
+    movsd   [test_loss], xmm0
+    add     rsp, 16
+    pop     rbx
+    ret
+.end:
+
+%undef first
+%undef total_loss
+
+;   void test_step(void)
+;   reads  batch_order, batch_rows, the test set
+;   writes x, y, z1 .. loss; counts test_steps
+;   clobbers what a call may
+test_step:
+    sub     rsp, 8                              ; calls are 16-byte aligned
+    mov     rax, [test_steps]
+    cmp     rax, [seek_test_step]
+    je      .sought
+.begin:
+    PROBE   test_step
+
+    mov     rdi, [test_images]
+    mov     rsi, [batch_order]
+    lea     rdx, [x]
+    mov     rcx, [batch_rows]
+    mov     r8d, INPUTS
+    call    gather_images
+    PROBE   test_load_x
+    mov     rdi, [test_labels]
+    mov     rsi, [batch_order]
+    lea     rdx, [y]
+    mov     rcx, [batch_rows]
+    call    gather_labels
+    PROBE   test_load_y
+
+    call    dense1
+    PROBE   test_dense1
+    call    relu1
+    PROBE   test_relu1
+    call    dense2
+    PROBE   test_dense2
+    call    relu2
+    PROBE   test_relu2
+    call    dense3
+    PROBE   test_dense3
+    call    softmax3
+    PROBE   test_softmax
+    call    mean_loss
+    PROBE   test_loss
+
+    inc     qword [test_steps]
+    add     rsp, 8
+    ret
+
+.sought:                                        ; a debugger asked for this step, see seek_step
+    PROBE   test_seek
+    jmp     .begin
+.end:
+
+;   void count_classes(uint64_t first)
+;   rdi = first  number of the batch's first sample
+;   reads  z3, p, y, batch_rows
+;   writes confusion, correct; sample_class and sample_p of the test set's first samples
+;   clobbers what a call may
+%define sample      rbx                         ; its number in the test set
+%define n           rbp                         ; row of the batch
+%define z3_row      r12
+%define p_row       r13
+
+count_classes:
+    push    rbx
+    push    rbp
+    push    r12
+    push    r13
+    sub     rsp, 8                              ; 8 + 4 * 8 + 8: calls are 16-byte aligned
+    mov     sample, rdi
     lea     z3_row, [z3]
+    lea     p_row, [p]
     xor     n, n
 .row:
     mov     rdi, z3_row
     mov     esi, CLASSES
     call    row_argmax
-    movzx   ecx, byte [labels + n]
+    lea     rdi, [y]
+    movzx   ecx, byte [rdi + n]
     cmp     rax, rcx
     jne     .wrong
-    inc     correct
+    inc     qword [correct]
 .wrong:
+    imul    ecx, CLASSES
+    add     ecx, eax
+    lea     rdi, [confusion]
+    inc     qword [rdi + rcx * 8]
+
+    cmp     sample, SAMPLES
+    jae     .next
+    lea     rdi, [sample_class]
+    mov     [rdi + sample], al
+    movss   xmm0, [p_row + rax * F32]
+    lea     rdi, [sample_p]
+    movss   [rdi + sample * F32], xmm0
+.next:
     add     z3_row, CLASSES * F32
+    add     p_row, CLASSES * F32
+    inc     sample
     inc     n
     cmp     n, [batch_rows]
     jl      .row
 
-    add     labels, n
-    imul    rax, n, INPUTS
-    add     images, rax
-    sub     left, n
-    jnz     .batch
-
-    movsd   xmm0, total_loss
-    cvtsi2sd xmm1, count
-    divsd   xmm0, xmm1
-    mov     rcx, mean_loss
-    movsd   [rcx], xmm0
-    mov     rax, correct
-    add     rsp, FRAME
-    pop     r15
-    pop     r14
+    add     rsp, 8
     pop     r13
     pop     r12
     pop     rbp
@@ -120,16 +195,29 @@ evaluate:
     ret
 .end:
 
-%undef images
-%undef labels
-%undef left
-%undef correct
+%undef sample
 %undef n
 %undef z3_row
-%undef mean_loss
-%undef count
-%undef total_loss
-%undef loss_here
-%undef FRAME
+%undef p_row
+
+    section .data align=8
+
+seek_test_step: dq -1                           ; uint64, no test step has this number
+.end:
+
+    section .bss align=8
+
+test_steps:     resq 1                          ; uint64, the test step that runs, over all tests
+.end:
+test_loss:      resq 1                          ; double, mean over the test set
+.end:
+correct:        resq 1                          ; uint64, samples whose class is their label
+.end:
+confusion:      resq CLASSES * CLASSES          ; uint64, [label][class]
+.end:
+sample_p:       resd SAMPLES                    ; float, probability of the class
+.end:
+sample_class:   resb SAMPLES                    ; uint8, of the test set's first samples
+.end:
 
     section .note.GNU-stack noalloc noexec nowrite progbits

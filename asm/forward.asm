@@ -3,8 +3,9 @@
 ;   z1 = x W1 + b1,  h1 = relu(z1),  z2 = h1 W2 + b2,  h2 = relu(z2),  z3 = h2 W3 + b3,
 ;   p = softmax(z3),  loss = cross-entropy(z3, y)
 ;
-; `forward` runs one step's pass and has a probe behind every operation. The operations are
-; functions of their own because evaluate.asm runs them too, outside of any step.
+; With dropout, h1 and h2 are thinned out before the next layer sees them. `forward` runs one
+; step's pass and has a probe behind every operation. The operations are functions of their
+; own because evaluate.asm runs them too, with probes of its own.
 
 %include "network.inc"
 %include "buffers.inc"
@@ -15,6 +16,8 @@
 
     extern  dense, dense_sparse, relu           ; kernels.asm
     extern  softmax, cross_entropy
+    extern  drop_hidden1, drop_hidden2          ; dropout.asm
+    extern  dropout_on                          ; options.asm
 
     global  forward:function (forward.end - forward)
     global  dense1:function (dense1.end - dense1)
@@ -22,6 +25,8 @@
     global  dense2:function (dense2.end - dense2)
     global  relu2:function (relu2.end - relu2)
     global  dense3:function (dense3.end - dense3)
+    global  softmax3:function (softmax3.end - softmax3)
+    global  mean_loss:function (mean_loss.end - mean_loss)
 
 ;   void forward(void)
 ;   reads  x, y, the weights and biases, batch_rows
@@ -34,26 +39,24 @@ forward:
     PROBE   dense1
     call    relu1
     PROBE   relu1
+    cmp     qword [dropout_on], 0
+    je      .layer2
+    call    drop_hidden1
+.layer2:
     call    dense2
     PROBE   dense2
     call    relu2
     PROBE   relu2
+    cmp     qword [dropout_on], 0
+    je      .layer3
+    call    drop_hidden2
+.layer3:
     call    dense3
     PROBE   dense3
 
-    lea     rdi, [z3]
-    lea     rsi, [p]
-    mov     rdx, [batch_rows]
-    mov     ecx, CLASSES
-    call    [softmax]
+    call    softmax3
     PROBE   softmax
-
-    lea     rdi, [z3]
-    lea     rsi, [y]
-    lea     rdx, [loss]
-    mov     rcx, [batch_rows]
-    mov     r8d, CLASSES
-    call    [cross_entropy]
+    call    mean_loss
     PROBE   loss
 
     add     rsp, 8
@@ -126,6 +129,29 @@ dense3:
     call    [dense]
     add     rsp, 8
     ret
+.end:
+
+;   void softmax3(void)
+;   p = softmax(z3) for batch_rows rows
+;   clobbers what a call may
+softmax3:
+    lea     rdi, [z3]
+    lea     rsi, [p]
+    mov     rdx, [batch_rows]
+    mov     ecx, CLASSES
+    jmp     [softmax]                           ; its ret is ours
+.end:
+
+;   void mean_loss(void)
+;   loss = cross-entropy(z3, y), the mean over batch_rows rows
+;   clobbers what a call may
+mean_loss:
+    lea     rdi, [z3]
+    lea     rsi, [y]
+    lea     rdx, [loss]
+    mov     rcx, [batch_rows]
+    mov     r8d, CLASSES
+    jmp     [cross_entropy]                     ; its ret is ours
 .end:
 
     section .note.GNU-stack noalloc noexec nowrite progbits

@@ -1,29 +1,39 @@
 ; The update: W = W - learning_rate dW and b = b - learning_rate dbias, layer by layer.
 ;
-; W1, nine tenths of all weights, is the dearest. With fused_update its gradient x^T grad_z1
-; is made here, row by row, and taken off while it is still in registers: one pass over W1
-; instead of one over dW1 and another over both. Plain descent needs no more of dW1.
+; update_rule says how, see update.inc. W1, nine tenths of all weights, is the dearest: with
+; RULE_FUSED its gradient x^T grad_z1 is made here, row by row, and taken off while it is still
+; in registers: one pass over W1 instead of one over dW1 and another over both. Plain descent
+; needs no more of dW1; decay.asm and momentum.asm do.
 
 %include "network.inc"
 %include "buffers.inc"
 %include "probe.inc"
+%include "update.inc"
 
     default rel
     section .text
 
     extern  sgd, dense_grad_weight_sgd          ; kernels.asm
-    extern  learning_rate, fused_update         ; options.asm
+    extern  learning_rate, update_rule, decay_on  ; options.asm
+    extern  decay_gradients                     ; decay.asm
+    extern  update_with_momentum                ; momentum.asm
 
     global  update:function (update.end - update)
 
 ;   void update(void)
-;   reads  dW1 or x and grad_z1, dbias1 .. dbias3, learning_rate, fused_update, batch_rows
+;   reads  dW1 or x and grad_z1, dbias1 .. dbias3, learning_rate, update_rule, batch_rows
 ;   writes W1, b1, W2, b2, W3, b3
 ;   clobbers what a call may
 update:
     sub     rsp, 8                              ; calls are 16-byte aligned
 
-    cmp     qword [fused_update], 0
+    cmp     qword [decay_on], 0
+    je      .decayed
+    call    decay_gradients
+.decayed:
+    cmp     qword [update_rule], RULE_MOMENTUM
+    je      .momentum
+    cmp     qword [update_rule], RULE_SEPARATE
     je      .W1
     lea     rdi, [x]
     lea     rsi, [grad_z1]
@@ -82,6 +92,10 @@ update:
 
     add     rsp, 8
     ret
+
+.momentum:
+    add     rsp, 8
+    jmp     update_with_momentum                ; its ret is ours
 .end:
 
     section .note.GNU-stack noalloc noexec nowrite progbits

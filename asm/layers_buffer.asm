@@ -63,6 +63,26 @@
     BUFFER  dW1,     INPUTS * HIDDEN1,    F32
     BUFFER  dbias1,  HIDDEN1,             F32
 
+; ---- dropout: 0 or 1 / (1 - rate) for each number of h
+
+    BUFFER  mask1,   BATCH_MAX * HIDDEN1, F32
+    BUFFER  mask2,   BATCH_MAX * HIDDEN2, F32
+
+; ---- momentum: the velocity of each parameter
+
+    BUFFER  vW1,     INPUTS * HIDDEN1,    F32
+    BUFFER  vb1,     HIDDEN1,             F32
+    BUFFER  vW2,     HIDDEN1 * HIDDEN2,   F32
+    BUFFER  vb2,     HIDDEN2,             F32
+    BUFFER  vW3,     HIDDEN2 * CLASSES,   F32
+    BUFFER  vb3,     CLASSES,             F32
+
+; ---- random streams: the state of each generator, see random.asm
+
+    BUFFER  weight_state,  1, 8                     ; uint64
+    BUFFER  order_state,   1, 8                     ; uint64
+    BUFFER  dropout_state, 1, 8                     ; uint64
+
 ; ---- which batch it is
 
     BUFFER  batch_rows,  1, 8                       ; int64: rows in use, 1..BATCH_MAX

@@ -15,9 +15,11 @@
     global  parse_text:function (parse_text.end - parse_text)
     global  parse_flag:function (parse_flag.end - parse_flag)
     global  parse_whole:function (parse_whole.end - parse_whole)
-    global  parse_off:function (parse_off.end - parse_off)
+    global  parse_choice:function (parse_choice.end - parse_choice)
     global  parse_count:function (parse_count.end - parse_count)
     global  parse_real:function (parse_real.end - parse_real)
+    global  parse_below_one:function (parse_below_one.end - parse_below_one)
+    global  read_decimal:function (read_decimal.end - read_decimal)
 
 %define text        rdi
 %define entry       rsi
@@ -46,15 +48,6 @@ parse_text:
 parse_flag:
     mov     rax, [entry + option.target]
     mov     qword [rax], 1
-    ret
-.end:
-
-;   void parse_off(const char *text, const struct option *entry)
-;   no text; the variable, 1 until then, becomes 0
-;   clobbers rax
-parse_off:
-    mov     rax, [entry + option.target]
-    mov     qword [rax], 0
     ret
 .end:
 
@@ -128,21 +121,65 @@ parse_whole:
 %undef text
 %undef entry
 
-;   void parse_real(const char *text, const struct option *entry)
-;   rdi = text   a decimal number in least .. most, without a sign
-;   rsi = entry  its variable is a float
+;   void parse_choice(const char *text, const struct option *entry)
+;   rdi = text   one of the names at least, which end with a null pointer
+;   rsi = entry  its variable, an int64, becomes the name's number, from 0
 ;   clobbers what a call may
 %define text        rbx
 %define entry       rbp
-%define rest        [rsp]                       ; char *, where strtod stopped
+%define number      r12
 
-parse_real:
+parse_choice:
     push    rbx
     push    rbp
-    sub     rsp, 8 + 16                         ; 8 + 2 * 8 + 24: calls are 16-byte aligned
+    push    r12                                 ; 8 + 3 * 8: calls are 16-byte aligned
     mov     text, rdi
     mov     entry, rsi
+    xor     number, number
+.loop:
+    mov     rax, [entry + option.least]
+    mov     rsi, [rax + number * 8]
+    test    rsi, rsi
+    jz      .wrong
+    mov     rdi, text
+    call    strcmp
+    test    eax, eax
+    jz      .found
+    inc     number
+    jmp     .loop
+.found:
+    mov     rax, [entry + option.target]
+    mov     [rax], number
+    pop     r12
+    pop     rbp
+    pop     rbx
+    ret
 
+.wrong:
+    mov     edi, EXIT_OPTIONS
+    lea     rsi, [no_choice]
+    mov     rdx, [entry + option.name]
+    mov     rcx, text
+    mov     r8, [entry + option.metavar]
+    call    fail
+.end:
+
+%undef text
+%undef entry
+%undef number
+
+;   double read_decimal(const char *text)
+;   rdi = text
+;   returns the number in xmm0, and in eax 1 if the text is a decimal number without a sign,
+;   else 0
+;   clobbers what a call may
+%define text        rbx
+%define rest        [rsp]                       ; char *, where strtod stopped
+
+read_decimal:
+    push    rbx
+    sub     rsp, 16                             ; 8 + 8 + 16: calls are 16-byte aligned
+    mov     text, rdi
     movzx   eax, byte [text]                    ; strtod would also take spaces, signs,
     cmp     eax, '.'                            ;   hexadecimal, inf and nan
     je      .digits
@@ -150,7 +187,6 @@ parse_real:
     cmp     eax, 9
     ja      .wrong
 .digits:
-    mov     rdi, text
     lea     rsi, [decimal]
     call    strspn
     cmp     byte [text + rax], 0
@@ -158,12 +194,40 @@ parse_real:
     mov     rdi, text
     lea     rsi, rest
     call    strtod
-    mov     rax, rest
-    cmp     rax, text
-    je      .wrong
-    cmp     byte [rax], 0
-    jne     .wrong
+    mov     rdx, rest
+    xor     eax, eax
+    cmp     rdx, text
+    je      .done
+    cmp     byte [rdx], 0
+    sete    al
+.done:
+    add     rsp, 16
+    pop     rbx
+    ret
+.wrong:
+    xor     eax, eax
+    jmp     .done
+.end:
 
+%undef text
+%undef rest
+
+;   void parse_real(const char *text, const struct option *entry)
+;   rdi = text   a decimal number in least .. most
+;   rsi = entry  its variable is a float
+;   clobbers what a call may
+%define text        rbx
+%define entry       rbp
+
+parse_real:
+    push    rbx
+    push    rbp
+    sub     rsp, 8                              ; 8 + 2 * 8 + 8: calls are 16-byte aligned
+    mov     text, rdi
+    mov     entry, rsi
+    call    read_decimal
+    test    eax, eax
+    jz      .wrong
     comisd  xmm0, [entry + option.least]
     jb      .wrong
     comisd  xmm0, [entry + option.most]
@@ -171,7 +235,7 @@ parse_real:
     cvtsd2ss xmm0, xmm0
     mov     rax, [entry + option.target]
     movss   [rax], xmm0
-    add     rsp, 8 + 16
+    add     rsp, 8
     pop     rbp
     pop     rbx
     ret
@@ -186,9 +250,39 @@ parse_real:
     call    fail
 .end:
 
+;   void parse_below_one(const char *text, const struct option *entry)
+;   rdi = text   a decimal number in 0 <= x < 1, and still under 1 as a float
+;   rsi = entry  its variable is a float
+;   clobbers what a call may
+parse_below_one:
+    push    rbx
+    push    rbp
+    sub     rsp, 8                              ; 8 + 2 * 8 + 8: calls are 16-byte aligned
+    mov     text, rdi
+    mov     entry, rsi
+    call    read_decimal
+    test    eax, eax
+    jz      .wrong
+    cvtsd2ss xmm0, xmm0
+    comiss  xmm0, [one]
+    jae     .wrong
+    mov     rax, [entry + option.target]
+    movss   [rax], xmm0
+    add     rsp, 8
+    pop     rbp
+    pop     rbx
+    ret
+
+.wrong:
+    mov     edi, EXIT_OPTIONS
+    lea     rsi, [not_below_one]
+    mov     rdx, [entry + option.name]
+    mov     rcx, text
+    call    fail
+.end:
+
 %undef text
 %undef entry
-%undef rest
 
     section .rodata
 
@@ -197,5 +291,11 @@ decimal:    db "0123456789.eE+-", 0
 empty:      db "--%s: wanted %s, found nothing; see --help", 0
 not_whole:  db "--%s '%s': wanted a whole number from %lu to %lu; see --help", 0
 not_real:   db "--%s '%s': wanted a number from %g to %g; see --help", 0
+not_below_one:
+            db "--%s '%s': wanted a number from 0 to less than 1; see --help", 0
+no_choice:  db "--%s '%s': wanted %s; see --help", 0
+
+    align 4, db 0
+one:        dd 1.0
 
     section .note.GNU-stack noalloc noexec nowrite progbits

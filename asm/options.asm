@@ -3,13 +3,15 @@
 ; A new option is a line of the table and a variable. The defaults go through the same
 ; parsers as what a user types, so --help shows exactly what is used.
 
+%include "network.inc"
 %include "exit.inc"
 %include "option.inc"
+%include "update.inc"
 
     default rel
 
     extern  parse_text, parse_whole, parse_count, parse_real  ; option_value.asm
-    extern  parse_flag, parse_off
+    extern  parse_flag, parse_choice, parse_below_one
     extern  fail                                ; fail.asm
     extern  printf, exit, strcspn, strlen, memcmp
 
@@ -17,15 +19,7 @@
     global  find_option:function (find_option.end - find_option)
     global  print_help:function (print_help.end - print_help)
 
-    global  data_directory:data (data_directory.end - data_directory)
-    global  epochs:data (epochs.end - epochs)
-    global  seed:data (seed.end - seed)
-    global  learning_rate:data (learning_rate.end - learning_rate)
-    global  train_limit:data (train_limit.end - train_limit)
-    global  test_limit:data (test_limit.end - test_limit)
-    global  no_shuffle:data (no_shuffle.end - no_shuffle)
-    global  isa:data (isa.end - isa)
-    global  fused_update:data (fused_update.end - fused_update)
+    global  set_switches:function (set_switches.end - set_switches)
 
 ; OPTION name, metavar, default, parser, variable, least, most, help: a line of the table.
 ; An empty metavar: the option takes no value.
@@ -53,30 +47,35 @@ __?SECT?__
 table:
     OPTION "data",        "DIR", "dataset", parse_text,  data_directory, 0, 0, \
            "where MNIST's four unpacked IDX files are"
-    OPTION "epochs",      "N",   "10",      parse_whole, epochs, 1, 100000, \
-           "how often to go through the training set"
-    OPTION "seed",        "N",   "42",      parse_whole, seed, 0, 0xffffffffffffffff, \
-           "of the random weights and the order of the samples"
-    OPTION "lr",          "RATE", "0.01",   parse_real,  learning_rate, 1.0e-6, 10.0, \
-           "learning rate"
     OPTION "train-limit", "N",   "all",     parse_count, train_limit, 1, 0xffffffff, \
            "use only the first N training samples"
     OPTION "test-limit",  "N",   "all",     parse_count, test_limit, 1, 0xffffffff, \
            "use only the first N test samples"
+    OPTION "epochs",      "N",   "10",      parse_whole, epochs, 1, 100000, \
+           "how often to go through the training set"
+    OPTION "batch",       "N",   "64",      parse_whole, batch_size, 1, BATCH_MAX, \
+           "samples for each update of the weights"
+    OPTION "lr",          "RATE", "0.01",   parse_real,  learning_rate, 1.0e-6, 10.0, \
+           "learning rate"
+    OPTION "momentum",    "M",   "0",       parse_below_one, momentum, 0, 0, \
+           "how much of its velocity a weight keeps from step to step"
+    OPTION "weight-decay", "L",  "0",       parse_real,  decay, 0.0, 10.0, \
+           "add L times the weight to each weight's gradient"
+    OPTION "dropout",     "P",   "0",       parse_below_one, dropout_rate, 0, 0, \
+           "drop a number of a hidden layer with probability P in training"
+    OPTION "init",        "glorot|he", "glorot", parse_choice, init_scheme, init_names, 0, \
+           "how wide the random weights are spread"
+    OPTION "seed",        "N",   "42",      parse_whole, seed, 0, 0xffffffffffffffff, \
+           "of the random weights, the order of the samples and the dropout"
     OPTION "no-shuffle",  "",    "",        parse_flag,  no_shuffle, 0, 0, \
            "take the samples in the order of the file"
     OPTION "isa",         "ISA", "auto",    parse_text,  isa, 0, 0, \
            "instructions to use: sse2, avx2, avx512, or the best there are"
-    OPTION "no-fuse",     "",    "",        parse_off,   fused_update, 0, 0, \
+    OPTION "no-fuse",     "",    "",        parse_flag,  no_fuse, 0, 0, \
            "store the first layer's weight gradient before the update"
     OPTION "help",        "",    "",        print_help,  0, 0, 0, \
            "print this and exit"
 table_end:
-
-; 1: dense_grad_weight_sgd changes W1 and stores no dW1; 0: dW1, then sgd. A debugger may
-; write it between two steps.
-fused_update:   dq 1                            ; int64, 0 or 1
-.end:
 
     section .text
 
@@ -165,6 +164,7 @@ parse_options:
     jmp     .argument
 
 .done:
+    call    set_switches
     pop     r14
     pop     r13
     pop     r12
@@ -201,6 +201,38 @@ parse_options:
 %undef argument
 %undef value
 %undef length
+
+;   void set_switches(void)
+;   reads  the variables of the table
+;   writes update_rule, decay_on, dropout_on, shuffle_on
+;   clobbers rax
+;
+; What the layer map asks for, as whole numbers: a step has some ops only if these say so.
+set_switches:
+    xor     eax, eax
+    cmp     dword [decay], 0
+    setne   al
+    mov     [decay_on], rax
+    cmp     dword [dropout_rate], 0
+    setne   al
+    mov     [dropout_on], rax
+    cmp     qword [no_shuffle], 0
+    sete    al
+    mov     [shuffle_on], rax
+
+    mov     eax, RULE_MOMENTUM
+    cmp     dword [momentum], 0
+    jne     .rule
+    mov     eax, RULE_SEPARATE
+    cmp     qword [decay_on], 0                 ; decay needs a dW1 to be added to
+    jne     .rule
+    cmp     qword [no_fuse], 0
+    jne     .rule
+    mov     eax, RULE_FUSED
+.rule:
+    mov     [update_rule], rax
+    ret
+.end:
 
 ;   const struct option *find_option(const char *name, size_t length)
 ;   rdi = name
@@ -283,25 +315,47 @@ print_help:
 
     section .bss align=8
 
-data_directory: resq 1                          ; const char *
-.end:
-epochs:         resq 1                          ; uint64
-.end:
-seed:           resq 1                          ; uint64
-.end:
-train_limit:    resq 1                          ; uint64
-.end:
-test_limit:     resq 1                          ; uint64
-.end:
-no_shuffle:     resq 1                          ; 0 or 1
-.end:
-isa:            resq 1                          ; const char *
-.end:
-learning_rate:  resd 1                          ; float
-.end:
+; VARIABLE name, bytes: what an option or set_switches sets
+%macro VARIABLE 2
+    global  %1:data (%1.end - %1)
+%1:
+    resb    %2
+%1.end:
+%endmacro
 
-    section .rodata
+    VARIABLE data_directory, 8                 ; const char *
+    VARIABLE train_limit,    8                 ; uint64
+    VARIABLE test_limit,     8                 ; uint64
+    VARIABLE epochs,         8                 ; uint64
+    VARIABLE batch_size,     8                 ; uint64, 1..BATCH_MAX: rows of a full batch
+    VARIABLE seed,           8                 ; uint64
+    VARIABLE no_shuffle,     8                 ; 0 or 1
+    VARIABLE isa,            8                 ; const char *
+    VARIABLE no_fuse,        8                 ; 0 or 1
+    VARIABLE init_scheme,    8                 ; int64, INIT_GLOROT, INIT_HE or INIT_LOADED
 
+; ---- for the layer map
+
+    VARIABLE update_rule,    8                 ; int64, RULE_FUSED, RULE_SEPARATE or RULE_MOMENTUM
+    VARIABLE decay_on,       8                 ; int64, 0 or 1
+    VARIABLE dropout_on,     8                 ; int64, 0 or 1
+    VARIABLE shuffle_on,     8                 ; int64, 0 or 1
+
+; ---- numbers
+
+    VARIABLE learning_rate,  4                 ; float
+    VARIABLE momentum,       4                 ; float, 0 <= momentum < 1
+    VARIABLE decay,          4                 ; float
+    VARIABLE dropout_rate,   4                 ; float, 0 <= rate < 1
+
+    section .rodata align=8
+
+init_names:     dq glorot_name, he_name, 0      ; in the order of INIT_GLOROT and INIT_HE
+
+glorot_name:
+    db  "glorot", 0
+he_name:
+    db  "he", 0
 equals:
     db  "=", 0
 unexpected:
@@ -316,8 +370,8 @@ help_head:
     db  "Usage: mnist [OPTION]...", 10
     db  "Train a neural network that reads handwritten digits.", 10, 10, 0
 help_plain:
-    db  "  --%-11s %-5s %s", 10, 0
+    db  "  --%-13s %-9s %s", 10, 0
 help_default:
-    db  "  --%-11s %-5s %s (%s)", 10, 0
+    db  "  --%-13s %-9s %s (%s)", 10, 0
 
     section .note.GNU-stack noalloc noexec nowrite progbits

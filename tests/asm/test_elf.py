@@ -13,7 +13,8 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 BYTES = {"u8": 1, "f32": 4, "u32": 4, "i64": 8, "u64": 8}
-STEP_ALONE = ["step", "seek"]
+# Variables of the program by which a step has an op or not, and what they are without options.
+SWITCHES = {"update_rule": 0, "dropout_on": 0, "decay_on": 0}
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +62,16 @@ def test_the_embedded_map_is_the_file(elf, root: Path):
 
 
 def test_there_is_a_probe_for_every_op_and_for_nothing_else(probes, layer_map):
-    boundaries = [op["done"] for op in layer_map["ops"]]
-    assert boundaries == [f"probe:nn:{op['name']}" for op in layer_map["ops"]]
-    assert sorted(probes) == sorted([op["name"] for op in layer_map["ops"]] + STEP_ALONE)
+    phases = [layer_map["program"], *layer_map["phases"].values()]
+    boundaries = {op["done"] for op in layer_map["ops"]} | {phase["step"] for phase in phases}
+    boundaries |= {phase["seek"]["boundary"] for phase in phases if "seek" in phase}
+    assert {f"probe:nn:{name}" for name in probes} == boundaries
+
+
+def test_a_training_op_is_called_as_its_probe(layer_map):
+    for op in layer_map["ops"]:
+        if "phase" not in op:
+            assert op["done"] == f"probe:nn:{op['name']}"
 
 
 def test_every_probe_is_a_nop(elf, probes):
@@ -117,10 +125,15 @@ def test_variables_that_a_debugger_needs_are_there(symbols):
         "train_count": 8,
         "train_images": 8,
         "train_labels": 8,
-        "fused_update": 8,
+        "update_rule": 8,
+        "decay_on": 8,
+        "dropout_on": 8,
+        "init_scheme": 8,
+        "shuffle_on": 8,
+        "test_steps": 8,
         "learning_rate": 4,
         "loss": 4,
-        "y": 64,
+        "y": 256,
     }
     assert {name: symbols[name]["st_size"] for name in sizes} == sizes
 
@@ -174,12 +187,29 @@ def test_gdb_lists_the_probes(gdb: str, program: Path, probes):
     assert {name: int(address, 0) for name, address in listed.items()} == probes
 
 
-@pytest.mark.parametrize(("options", "fused"), [([], 1), (["--no-fuse"], 0)], ids=str)
+def has_op(op: dict, switches: dict[str, int]) -> bool:
+    """Whether a training step has the op, when the program's variables say so."""
+    if "phase" in op or "when" not in op:
+        return "phase" not in op
+    wanted = op["when"]["is"]
+    return switches[op["when"]["symbol"]] in (wanted if isinstance(wanted, list) else [wanted])
+
+
+@pytest.mark.parametrize(
+    ("options", "switches"),
+    [
+        ([], {}),
+        (["--no-fuse"], {"update_rule": 1}),
+        (["--momentum", "0.9"], {"update_rule": 2}),
+        (["--weight-decay", "1e-4"], {"update_rule": 1, "decay_on": 1}),
+        (["--dropout", "0.2"], {"dropout_on": 1}),
+    ],
+    ids=str,
+)
 def test_a_step_passes_its_probes_in_the_order_of_the_map(
-    gdb: str, program, tiny, layer_map, options: list[str], fused: int
+    gdb: str, program, tiny, layer_map, options: list[str], switches: dict[str, int]
 ):
-    always = {"symbol": "fused_update", "is": fused}
-    names = [op["name"] for op in layer_map["ops"] if op.get("when", always) == always]
+    names = [op["name"] for op in layer_map["ops"] if has_op(op, SWITCHES | switches)]
     assert len(names) < len(layer_map["ops"])
     breaks = [f"break -probe-stap nn:{name}" for name in ["step", *names]]
     stops = len(names) + 1
