@@ -20,6 +20,7 @@
     extern  flush_subnormals                    ; cpu.asm
     extern  parse_options                       ; options.asm
     extern  data_directory, epochs, batch_size, seed, train_limit, test_limit, shuffle_on
+    extern  load_path, save_path
     extern  choose_kernels                      ; kernels.asm
     extern  load_dataset, train_count           ; dataset.asm
     extern  allocate_orders                     ; shuffle.asm
@@ -32,6 +33,9 @@
     extern  backprop                            ; backprop.asm
     extern  update                              ; gradient.asm
     extern  evaluate                            ; evaluate.asm
+    extern  metrics_start, metrics_step, metrics_epoch, metrics_test  ; metrics.asm
+    extern  metrics
+    extern  load_weights, save_weights, check_save  ; weights.asm
     extern  print_settings, print_epoch, print_test  ; print.asm
     extern  clock_seconds                       ; clock.asm
     extern  fail                                ; fail.asm
@@ -80,15 +84,31 @@ main:
     mov     rdx, [test_limit]
     call    load_dataset
     call    allocate_orders
+    mov     rdi, [save_path]
+    test    rdi, rdi
+    jz      .nothing_to_save
+    call    check_save
+.nothing_to_save:
+    mov     rdi, [load_path]
+    test    rdi, rdi
+    jz      .nothing_to_load
+    call    load_weights
+.nothing_to_load:
     mov     rdi, [seed]
     call    seed_generators
     call    initialise
+    call    metrics_start
     call    print_settings
 
     call    train
     call    evaluate
     call    print_test
-
+    call    metrics_test
+    mov     rdi, [save_path]
+    test    rdi, rdi
+    jz      .saved
+    call    save_weights
+.saved:
     mov     rdi, [stdout]                       ; a full disk must not look like success
     call    fflush
     mov     rdi, [stdout]
@@ -139,6 +159,12 @@ train:
     movsd   xmm1, xmm0
     movsd   xmm0, mean_loss
     call    print_epoch
+    cmp     qword [metrics], 0
+    je      .next
+    call    evaluate                            ; costs time, so only for those who ask
+    movsd   xmm0, mean_loss
+    call    metrics_epoch
+.next:
     inc     qword [epoch]
     mov     rax, [epoch]
     cmp     rax, [epochs]
@@ -177,6 +203,7 @@ train_epoch:
     mov     [batch_rows], rax
     mov     [batch_order], next
     call    train_step
+    call    metrics_step
 
     cvtss2sd xmm0, [loss]
     cvtsi2sd xmm1, qword [batch_rows]

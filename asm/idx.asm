@@ -5,33 +5,19 @@
 
 %include "network.inc"
 %include "exit.inc"
+%include "file.inc"
 %include "idx.inc"
 
     default rel
     section .text
 
+    extern  map_file                            ; map_file.asm
     extern  fail                                ; fail.asm
-    extern  asprintf, strerror, __errno_location
-    extern  open, fstat, close, mmap
+    extern  asprintf, strerror, __errno_location, open
 
     global  idx_load:function (idx_load.end - idx_load)
     global  idx_open:function (idx_open.end - idx_open)
     global  idx_check:function (idx_check.end - idx_check)
-
-O_RDONLY        equ 0
-O_NONBLOCK      equ 0o4000
-O_CLOEXEC       equ 0o2000000
-PROT_READ       equ 1
-MAP_PRIVATE     equ 2
-ENOENT          equ 2
-
-; struct stat of Linux on x86-64
-STAT_MODE       equ 24
-STAT_SIZE       equ 48
-STAT_BYTES      equ 144
-S_IFMT          equ 0o170000
-S_IFREG         equ 0o100000
-S_IFDIR         equ 0o040000
 
 GZIP_MAGIC      equ 0x1f8b                      ; the first two bytes, big-endian
 
@@ -41,88 +27,39 @@ GZIP_MAGIC      equ 0x1f8b                      ; the first two bytes, big-endia
 ;   ends the program if there is anything wrong with the file
 ;   clobbers what a call may
 %define file        rbx
-%define fd          ebp
-%define size        r12
-%define status      rsp                         ; struct stat
+%define size        [rsp]                       ; uint64, bytes of the file
 
 idx_load:
     push    rbx
-    push    rbp
-    push    r12
-    sub     rsp, STAT_BYTES                     ; 8 + 3 * 8 + 144: calls are 16-byte aligned
+    sub     rsp, 16                             ; 8 + 8 + 16: calls are 16-byte aligned
     mov     file, rdi
     call    idx_open
-    mov     fd, eax
-
-    mov     edi, fd
-    mov     rsi, status
-    call    fstat
-    test    eax, eax
-    jnz     .refused
-    mov     eax, [status + STAT_MODE]
-    and     eax, S_IFMT
-    cmp     eax, S_IFDIR
-    je      .directory
-    cmp     eax, S_IFREG
-    jne     .special
-    mov     size, [status + STAT_SIZE]
-    cmp     size, IDX_LABELS_HEADER             ; the shorter header: enough to tell what it is
-    jb      .short
-
-    xor     edi, edi                            ; anywhere
-    mov     rsi, size
-    mov     edx, PROT_READ
-    mov     ecx, MAP_PRIVATE
-    mov     r8d, fd
-    xor     r9d, r9d                            ; from the beginning
-    call    mmap
-    cmp     rax, -1
-    je      .refused
+    mov     edi, eax
+    mov     rsi, [file + idx.path]
+    lea     rdx, [wanted]
+    lea     rcx, size
+    call    map_file
     mov     [file + idx.data], rax
-    mov     edi, fd
-    call    close                               ; the mapping stays
-
-    mov     rdi, file
     mov     rsi, size
+    cmp     rsi, IDX_LABELS_HEADER              ; the shorter header: enough to tell what it is
+    jb      .short
+    mov     rdi, file
     call    idx_check
-    add     rsp, STAT_BYTES
-    pop     r12
-    pop     rbp
+    add     rsp, 16
     pop     rbx
     ret
 
-.refused:
-    call    __errno_location
-    mov     edi, [rax]
-    call    strerror
-    mov     edi, EXIT_DATA
-    lea     rsi, [cannot_read]
-    mov     rdx, [file + idx.path]
-    mov     rcx, rax
-    call    fail
-.directory:
-    mov     edi, EXIT_DATA
-    lea     rsi, [is_directory]
-    mov     rdx, [file + idx.path]
-    call    fail
-.special:
-    mov     edi, EXIT_DATA
-    lea     rsi, [is_special]
-    mov     rdx, [file + idx.path]
-    call    fail
 .short:
     mov     edi, EXIT_DATA
-    lea     rsi, [no_header]
     mov     rdx, [file + idx.path]
-    mov     rcx, size
+    mov     rcx, rsi
     mov     r8, [file + idx.header]
+    lea     rsi, [no_header]
     call    fail
 .end:
 
 %undef file
-%undef fd
 %undef size
-%undef status
 
 ;   int idx_open(struct idx *file, const char *directory)
 ;   rdi = file       .path is filled in
@@ -131,7 +68,6 @@ idx_load:
 ;   clobbers what a call may
 ;
 ; MNIST's files are also spread as train-images.idx3-ubyte, so both names are tried.
-; O_NONBLOCK: to open a FIFO that nobody writes would wait for ever.
 %define file        rbx
 %define directory   rbp
 %define error       r12d
@@ -305,11 +241,9 @@ missing:
     db  "%s: %s; unpack MNIST's four IDX files into that directory, "
     db  "or name another one with --data", 0
 cannot_read:
-    db  "%s: cannot be read: %s; wanted a readable IDX file", 0
-is_directory:
-    db  "%s: is a directory, wanted a file in the IDX format", 0
-is_special:
-    db  "%s: is no regular file, wanted a file in the IDX format", 0
+    db  "%s: cannot be read: %s; wanted a file in the IDX format", 0
+wanted:
+    db  "a file in the IDX format", 0
 no_header:
     db  "%s: holds %lu bytes, wanted at least the %lu of its header; fetch the file again", 0
 is_gzip:

@@ -73,6 +73,14 @@ table:
            "instructions to use: sse2, avx2, avx512, or the best there are"
     OPTION "no-fuse",     "",    "",        parse_flag,  no_fuse, 0, 0, \
            "store the first layer's weight gradient before the update"
+    OPTION "load",        "FILE", "",       parse_text,  load_path, 0, 0, \
+           "begin with weights that --save wrote"
+    OPTION "save",        "FILE", "",       parse_text,  save_path, 0, 0, \
+           "write the weights there in the end"
+    OPTION "metrics",     "FILE", "",       parse_text,  metrics_path, 0, 0, \
+           "write the course of the training there, as lines of JSON"
+    OPTION "metrics-every", "N", "100",     parse_whole, metrics_every, 1, 0xffffffff, \
+           "steps from one of these lines to the next"
     OPTION "help",        "",    "",        print_help,  0, 0, 0, \
            "print this and exit"
 table_end:
@@ -204,7 +212,7 @@ parse_options:
 
 ;   void set_switches(void)
 ;   reads  the variables of the table
-;   writes update_rule, decay_on, dropout_on, shuffle_on
+;   writes update_rule, decay_on, dropout_on, shuffle_on, init_scheme
 ;   clobbers rax
 ;
 ; What the layer map asks for, as whole numbers: a step has some ops only if these say so.
@@ -231,6 +239,11 @@ set_switches:
     mov     eax, RULE_FUSED
 .rule:
     mov     [update_rule], rax
+
+    cmp     qword [load_path], 0
+    je      .done
+    mov     qword [init_scheme], INIT_LOADED
+.done:
     ret
 .end:
 
@@ -332,6 +345,10 @@ print_help:
     VARIABLE no_shuffle,     8                 ; 0 or 1
     VARIABLE isa,            8                 ; const char *
     VARIABLE no_fuse,        8                 ; 0 or 1
+    VARIABLE load_path,      8                 ; const char *, 0 without one
+    VARIABLE save_path,      8                 ; const char *, 0 without one
+    VARIABLE metrics_path,   8                 ; const char *, 0 without one
+    VARIABLE metrics_every,  8                 ; uint64
     VARIABLE init_scheme,    8                 ; int64, INIT_GLOROT, INIT_HE or INIT_LOADED
 
 ; ---- for the layer map

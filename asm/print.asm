@@ -8,7 +8,7 @@
 
     extern  printf, putchar
     extern  data_directory, epochs, batch_size, seed, shuffle_on  ; options.asm
-    extern  learning_rate, momentum, decay, dropout_rate, init_scheme
+    extern  learning_rate, momentum, decay, dropout_rate, init_scheme, load_path
     extern  train_count, test_count             ; dataset.asm
     extern  kernels_name                        ; kernels.asm
     extern  epoch                               ; _start.asm
@@ -53,10 +53,10 @@ print_settings:
     mov     eax, 3                              ; three vector registers are in use
     call    printf
 
-    lea     rdi, [weights_line]
-    lea     rax, [scheme_names]
+    lea     rax, [weights_lines]
     mov     rcx, [init_scheme]
-    mov     rsi, [rax + rcx * 8]
+    mov     rdi, [rax + rcx * 8]
+    mov     rsi, [load_path]                    ; wanted only where they are loaded
     xor     eax, eax
     call    printf
 
@@ -195,14 +195,14 @@ print_confusion:
 
     section .rodata align=8
 
-scheme_names:   dq glorot, he, loaded           ; in the order of INIT_GLOROT to INIT_LOADED
+weights_lines:  dq glorot, he, loaded           ; in the order of INIT_GLOROT to INIT_LOADED
 
 glorot:
-    db  "random, as wide as Glorot's", 0
+    db  "weights   random, as wide as Glorot's", 10, 0
 he:
-    db  "random, as wide as He's", 0
+    db  "weights   random, as wide as He's", 10, 0
 loaded:
-    db  "loaded", 0
+    db  "weights   from %s", 10, 0
 network_line:
     db  "network   %u-%u-%u-%u, ReLU, softmax, cross-entropy, SGD, float32", 10, 0
 data_line:
@@ -211,8 +211,6 @@ training_line:
     db  "training  %lu epochs, batch %lu, learning rate %g", 10, 0
 rules_line:
     db  "          momentum %g, weight decay %g, dropout %g", 10, 0
-weights_line:
-    db  "weights   %s", 10, 0
 random_line:
     db  "random    seed %lu, %s", 10, 0
 shuffled:

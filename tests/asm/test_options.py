@@ -21,8 +21,9 @@ DEFAULTS = {
     "train-limit": "all",
     "test-limit": "all",
     "isa": "auto",
+    "metrics-every": "100",
 }
-FLAGS = ["no-shuffle", "no-fuse", "help"]
+WITHOUT_DEFAULT = ["load", "save", "metrics", "no-shuffle", "no-fuse", "help"]
 
 
 def test_help_names_every_option_with_its_default(run: Run):
@@ -31,7 +32,7 @@ def test_help_names_every_option_with_its_default(run: Run):
     assert result.stderr == ""
     for name, default in DEFAULTS.items():
         assert re.search(rf"^  --{name} .*\({default}\)$", result.stdout, flags=re.MULTILINE)
-    for name in FLAGS:
+    for name in WITHOUT_DEFAULT:
         assert re.search(rf"^  --{name} ", result.stdout, flags=re.MULTILINE)
 
 
@@ -125,6 +126,10 @@ def test_the_last_of_two_wins(run: Run, tiny: Path):
         (["--init", "Glorot"], "--init 'Glorot': wanted glorot|he"),
         (["--init", ""], "wanted glorot|he"),
         (["--init=glorot|he"], "wanted glorot|he"),
+        (["--save"], "--save needs a value"),
+        (["--load="], "--load: wanted FILE"),
+        (["--metrics", ""], "--metrics: wanted FILE"),
+        (["--metrics-every", "0"], "from 1 to"),
         (["--isa", "mmx"], "--isa 'mmx': wanted auto, sse2, avx2 or avx512"),
         (["--isa", "AVX2"], "wanted auto, sse2, avx2 or avx512"),
         (["--isa="], "--isa: wanted ISA"),
