@@ -17,8 +17,6 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-# Faster kernels, where the trainer has them, would run instead of a changed one for SSE2.
-_OTHER_KERNELS = ("avx2", "avx512")
 
 
 class BuildError(Exception):
@@ -52,12 +50,17 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Change:
-    """A trainer that differs from the sound one; `expect` is None where nothing may be wrong."""
+    """A trainer that differs from the sound one; `expect` is None where nothing may be wrong.
+
+    With its `arguments` the trainer runs the code that is changed: faster kernels would run instead
+    of one for SSE2.
+    """
 
     name: str
     says: str
     edits: tuple[Edit, ...]
     expect: Expectation | None = None
+    arguments: tuple[str, ...] = ()
 
 
 SOUND = Change("sound", "The trainer as it is.", ())
@@ -66,8 +69,9 @@ SOUND = Change("sound", "The trainer as it is.", ())
 def read_change(path: Path) -> Change:
     """Return the change that a TOML file describes.
 
-    `says` is what is different and how it shows, in a sentence; `[[edit]]` and `[expect]` have the
-    fields of Edit and Expectation. Raises BuildError where the file makes no sense.
+    `says` is what is different and how it shows, in a sentence; `arguments` may be left out;
+    `[[edit]]` and `[expect]` have the fields of Edit and Expectation. Raises BuildError where the
+    file makes no sense.
     """
     try:
         content = tomllib.loads(path.read_text())
@@ -77,6 +81,7 @@ def read_change(path: Path) -> Change:
             says=content.pop("says"),
             edits=tuple(Edit(**edit) for edit in content.pop("edit")),
             expect=None if expect is None else Expectation(**expect),
+            arguments=tuple(content.pop("arguments", ())),
             **content,
         )
     except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
@@ -107,8 +112,7 @@ def build(change: Change, directory: Path) -> Path:
         _run(directory, "nasm", "-f", "elf64", "-g", "-F", "dwarf", "-I", "asm/include/",
              "-o", f"{source.stem}.o", f"asm/{source.name}")  # fmt: skip
         objects.append(f"{source.stem}.o")
-    _run(directory, "gcc", "-static", "-no-pie", "-o", "mnist", *objects, "-lm",
-         *_only_sse2(changed, directory))  # fmt: skip
+    _run(directory, "gcc", "-static", "-no-pie", "-o", "mnist", *objects, "-lm")
     return directory / "mnist"
 
 
@@ -135,16 +139,6 @@ def _is_newer(made: Path, *sources: Path) -> bool:
         return all(age > source.stat().st_mtime_ns for source in sources)
     except FileNotFoundError:
         return False
-
-
-def _only_sse2(changed: set[str], directory: Path) -> list[str]:
-    """Linker options that put a changed SSE2 kernel in the place of faster ones."""
-    return [
-        f"-Wl,--defsym={kernel}_{other}={kernel}_sse2"
-        for kernel in (name.removesuffix("_sse2.asm") for name in changed)
-        for other in _OTHER_KERNELS
-        if (directory / "asm" / f"{kernel}_{other}.asm").is_file()
-    ]
 
 
 def _run(directory: Path, *command: str) -> None:
@@ -180,7 +174,8 @@ def main() -> int:
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{change.says}\n\n    nndbg check {output} --steps 0:2")
+    command = ["nndbg", "check", str(output), "--steps", "0:2"]
+    print(f"{change.says}\n\n    {' '.join([*command, '--', *change.arguments])}")
     return 0
 
 

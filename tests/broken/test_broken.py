@@ -1,6 +1,8 @@
 """A checker must be seen to fail: every fault is named for what it is, and nothing else is."""
 
+import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from .build import SOUND, BuildError, Change, Edit, Expectation, build, changes
 # The second step has 37 rows: less than a full batch, and no multiple of any vector or tile.
 ARGUMENTS = ("--train-limit", "101", "--test-limit", "64")
 STEPS = range(2)
+KERNEL = re.compile(r"_(sse2|avx2|avx512)\.asm$")
 SECONDS = 4.0
 
 pytestmark = [
@@ -23,7 +26,7 @@ pytestmark = [
 def check(change: Change, directory: Path, data: Path) -> nndbg.Report:
     """What nndbg says of the changed trainer, which is built in `directory` and removed again."""
     program = build(change, directory)
-    arguments = ["--data", str(data), *ARGUMENTS]
+    arguments = ["--data", str(data), *ARGUMENTS, *change.arguments]
     report = nndbg.check(program, steps=STEPS, arguments=arguments, timeout=SECONDS)
     shutil.rmtree(directory)
     return report
@@ -65,7 +68,15 @@ def test_nothing_is_wrong_where_nothing_is(change: Change, tmp_path: Path, data:
     assert report.steps == tuple(STEPS)
 
 
+@pytest.mark.parametrize("kind", ["faults", "harmless"])
+def test_a_changed_kernel_is_one_that_runs(kind: str) -> None:
+    for change in changes(kind):
+        isas = {match[1] for edit in change.edits if (match := KERNEL.search(edit.file))}
+        named = [isa for word, isa in pairwise(change.arguments) if word == "--isa"]
+        assert not isas or isas == set(named), change.name
+
+
 def test_a_change_that_no_longer_applies_says_so(tmp_path: Path) -> None:
-    stale = Change("stale", "", (Edit("asm/relu.asm", "no such line", ""),))
-    with pytest.raises(BuildError, match=r"stale: .* asm/relu\.asm: .* occurs 0 times"):
+    stale = Change("stale", "", (Edit("asm/relu_sse2.asm", "no such line", ""),))
+    with pytest.raises(BuildError, match=r"stale: .* asm/relu_sse2\.asm: .* occurs 0 times"):
         build(stale, tmp_path / "stale")
