@@ -136,6 +136,9 @@ def run(
     "--steps", type=Steps(), default="0:3", show_default=True, help="Which steps to check."
 )
 @click.option(
+    "--until-first", is_flag=True, help="Stop after the first step in which something is wrong."
+)
+@click.option(
     "--mode",
     type=click.Choice(["local", "chain", "both"]),
     default="local",
@@ -166,6 +169,7 @@ def check(
     phase: str,
     timeout: float,
     steps: range,
+    until_first: bool,
     mode: str,
     form: str,
     output: Path | None,
@@ -180,7 +184,9 @@ def check(
     )
     advance: Advance
     with session, _progress("steps", len(steps)) as advance:
-        report = check_steps(session, steps, lambda step: advance(step + 1 - steps.start))
+        report = check_steps(
+            session, steps, lambda step: advance(step + 1 - steps.start), until_first
+        )
     write_report(report, form, output)
     if report.wrong:
         return ExitCode.DIVERGED
