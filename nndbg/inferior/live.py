@@ -70,12 +70,13 @@ class LiveSource:
                     "Name an earlier step, or let the program run longer."
                 )
             self._address = stop.address
-            self._begin_step()
+            self._count_step()
         if self._step != step:
             raise ProgramError(
                 f"the program began step {self._step} where step {step} was sought. "
                 "Do `counter` and `seek` in the layer map name the right variables?"
             )
+        self._open_step()
         return self._capture(None)
 
     def sweep(self, on: bool) -> None:
@@ -107,7 +108,8 @@ class LiveSource:
     def _arrive(self, op: str | None) -> Capture:
         """Capture where `op` is complete, or where the next step begins."""
         if op is None:
-            self._begin_step()
+            self._count_step()
+            self._open_step()
         return self._capture(op)
 
     def _complete(self, ops: tuple[str, ...]) -> list[str]:
@@ -203,9 +205,13 @@ class LiveSource:
             raise ProgramError(f"the program {what} in {place}, {self._last}.")
         return stop
 
-    def _begin_step(self) -> None:
+    def _count_step(self) -> None:
         counter = self._placed.counter
         self._step = self._step + 1 if counter is None else self._reader.integer(counter, "u64")
+        self._last = f"at the beginning of step {self._step}"
+
+    def _open_step(self) -> None:
+        """Find out which ops the step has, and listen for them."""
         self._seen.clear()
         self._skipped = frozenset(
             op.name
@@ -217,7 +223,6 @@ class LiveSource:
         active = [op for op in self.layer_map.ops if op.name not in self._skipped]
         self._sweeps_now = self._sweeps
         self._listen(_needed(active) if self._sweeps else {op.name for op in active})
-        self._last = f"at the beginning of step {self._step}"
 
     def _capture(self, op: str | None) -> Capture:
         if self._snapshot is None:
