@@ -30,6 +30,8 @@ from nndbg.elf import read_executable
 from nndbg.errors import ExitCode, NndbgError, UsageError
 from nndbg.hunt import check_steps
 from nndbg.layermap import MAIN_PHASE, load_map
+from nndbg.output import write_text
+from nndbg.plot import read_images, read_metrics, render_html, render_terminal
 from nndbg.report.as_map import render as render_map
 from nndbg.report.write import RENDERERS, write_report
 from nndbg.text import printable
@@ -136,6 +138,9 @@ def run(
     "--steps", type=Steps(), default="0:3", show_default=True, help="Which steps to check."
 )
 @click.option(
+    "--until-first", is_flag=True, help="Stop after the first step in which something is wrong."
+)
+@click.option(
     "--mode",
     type=click.Choice(["local", "chain", "both"]),
     default="local",
@@ -166,6 +171,7 @@ def check(
     phase: str,
     timeout: float,
     steps: range,
+    until_first: bool,
     mode: str,
     form: str,
     output: Path | None,
@@ -180,7 +186,9 @@ def check(
     )
     advance: Advance
     with session, _progress("steps", len(steps)) as advance:
-        report = check_steps(session, steps, lambda step: advance(step + 1 - steps.start))
+        report = check_steps(
+            session, steps, lambda step: advance(step + 1 - steps.start), until_first
+        )
     write_report(report, form, output)
     if report.wrong:
         return ExitCode.DIVERGED
@@ -248,6 +256,37 @@ def data(directory: Path, source: Path | None, synthetic: bool) -> None:
 
 
 @commands.command()
+@click.argument("metrics", type=click.Path(path_type=Path), metavar="METRICS")
+@click.option(
+    "--data",
+    "directory",
+    type=click.Path(path_type=Path),
+    default="dataset",
+    show_default=True,
+    metavar="DIR",
+    help="Where the test images lie that the samples are drawn from.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write one HTML page there, instead of drawing on the terminal.",
+)
+def plot(metrics: Path, directory: Path, output: Path | None) -> None:
+    """Draw how a training went, from the METRICS that the trainer wrote.
+
+    Loss and accuracy, the confusion matrix, and sample predictions with their digits.
+    """
+    run = read_metrics(metrics)
+    images = read_images(directory)
+    if output is None:
+        render_terminal(run, images, _stdout())
+    else:
+        write_text(output, render_html(run, images))
+
+
+@commands.command()
 def doctor() -> ExitCode:
     """Examine this machine: can it debug, build and show what nndbg needs?"""
     styles = {Health.GOOD: "cyan", Health.LIMITED: "yellow", Health.BAD: "bold red"}
@@ -288,9 +327,9 @@ def _run(arguments: list[str] | None) -> int:
         _say(error.format_message())
         return ExitCode.USAGE
     except BrokenPipeError:
-        # Whoever read our output has seen enough.
+        # Whoever read our output has seen enough; what it would have said is not known to agree.
         _drop_output()
-        return ExitCode.AGREES
+        return ExitCode.DIVERGED
     except OSError as error:
         _drop_output()
         _say(f"the output cannot be written: {error.strerror or error}.")

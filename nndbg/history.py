@@ -78,7 +78,7 @@ class History:
             elif last is None or _is_another(name, self.last, capture):
                 # Another array under the same name, set up for this op.
                 self._add(name, index - 1, flat)
-            elif not _same_bits(last, flat):
+            elif flat is not last and not _same_bits(last, flat):
                 strays += self._changed(index, Stray(index, name, flat, last))
         strays += _overruns(index, self.last, capture)
         self.entered[index] = self.last
@@ -155,7 +155,7 @@ class History:
 def _overruns(index: int, last: Capture, capture: Capture) -> Iterator[Stray]:
     for name, after in capture.padding.items():
         before = last.padding.get(name)
-        if before is not None and not np.array_equal(before, after):
+        if before is not None and after is not before and not np.array_equal(before, after):
             yield Stray(index, name, after, before, is_padding=True)
 
 

@@ -37,6 +37,9 @@ class Source(Protocol):
     def next(self) -> Capture | None:
         """Go to the next stop; None once the program has ended."""
 
+    def sweep(self, on: bool) -> None:
+        """Stop at fewer places than at every op, from the next step on, where that is possible."""
+
     def constant(self, buffer: Buffer) -> Flat:
         """Return a constant buffer in one dimension."""
 
@@ -59,6 +62,7 @@ class Session:
         self.executable = source.executable
         self.capture: Capture | None = None
         self.has_ended = False
+        self.sweeps = False
         # The op after which the program ended in the middle of a step.
         self.ended_after: str | None = None
 
@@ -101,6 +105,7 @@ class Session:
     def start(self, step: int = 0) -> Capture:
         """Run from the program's beginning to where `step` begins."""
         self.has_ended = False
+        self.ended_after = None
         self._begin(self._source.start(step))
         assert self.capture is not None
         return self.capture
@@ -124,6 +129,15 @@ class Session:
         begun = self._begun
         while not self.has_ended and self._begun == begun:
             yield from self._advance()
+
+    def sweep(self, on: bool) -> None:
+        """Judge from fewer stops, or again from a stop at every op, from the next step on.
+
+        What a sweep finds wrong is to be confirmed without: a program whose ops run in another
+        order than the map's may have them complete after the last stop.
+        """
+        self.sweeps = on
+        self._source.sweep(on)
 
     def run_to(self, op: str, step: int | None = None) -> Observation:
         """Run to where `op` is judged, in `step` or where it comes next.

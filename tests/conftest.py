@@ -197,6 +197,9 @@ class FakeSource:
     def constant(self, buffer: Buffer) -> np.ndarray:
         return self.state[buffer.name].reshape(-1).astype(DTYPES[buffer.dtype])
 
+    def sweep(self, on: bool) -> None:
+        self.sweeps = on
+
     def interrupt(self) -> None:
         self.was_interrupted = True
 

@@ -345,7 +345,7 @@ def test_a_report_in_a_file_leaves_stdout_empty(nndbg: Cli, wrong: list[str], tm
 
 def test_a_report_that_cannot_be_written_is_refused(nndbg: Cli, wrong: list[str], tmp_path: Path):
     done = nndbg("check", "-o", tmp_path / "gone" / "report", *wrong)
-    assert_refused(done, "gone/report: the report cannot be written: No such file or directory.")
+    assert_refused(done, "gone/report: the output cannot be written: No such file or directory.")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error_and_no_agreement(wrong: list[str]):

@@ -3,53 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-
-import numpy as np
+from collections.abc import Collection, Sequence
 
 from nndbg.capture import Capture, Flat
 from nndbg.errors import ProgramError
 from nndbg.inferior.process import Inferior, Stop
-from nndbg.layermap import Buffer, PlacedMap
-from nndbg.layermap.model import DTYPES
+from nndbg.inferior.reader import Reader, Snapshot
+from nndbg.layermap import Buffer, Op, PlacedMap
 
-# Buffers that lie closer than this are read in one go.
-_NEAR = 4096
 _LAST_WORDS = 3
-_MOST_PADDING = 256
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """A buffer in a stretch: its first byte there, and how many bytes of nothing follow it."""
-
-    name: str
-    offset: int
-    dtype: np.dtype[np.generic]
-    count: int
-    padding: int
-
-    @property
-    def end(self) -> int:
-        """The first byte behind it."""
-        return self.offset + self.dtype.itemsize * self.count
-
-
-@dataclass(frozen=True)
-class _Span:
-    """A stretch of memory that is read at once, and the buffers in it."""
-
-    address: int
-    size: int
-    buffers: tuple[_Placed, ...]
 
 
 class LiveSource:
     """Yields the captures of a program that runs under GDB. Owns the program: close it.
 
-    `timeout` is how many seconds the program may take from one boundary to the next.
+    `timeout` is how many seconds the program may take from one boundary to the next. While it
+    sweeps it stops only where a buffer would be overwritten within the step, and at the last op;
+    the captures of the ops before are then those of the next stop.
     """
 
     def __init__(
@@ -67,7 +37,7 @@ class LiveSource:
         self._gdb = gdb
         self._inferior: Inferior | None = None
         self._stops = 0
-        self._constants: dict[str, Flat] = {}
+        self._sweeps = False
 
     @property
     def output(self) -> str:
@@ -87,9 +57,9 @@ class LiveSource:
         # What has happened at this stop and is still to be captured: ops, None for a new step.
         self._pending: deque[str | None] = deque()
         self._last = "before the first step"
-        self._constants.clear()
         self._set_breakpoints()
-        self._listen_for_ops(False)
+        self._reader = Reader(self._placed, self._inferior)
+        self._snapshot: Snapshot | None = None
         if self._placed.seek_target is not None:
             self._seek(step, self._placed.seek_target)
         while self._step < step:
@@ -100,14 +70,18 @@ class LiveSource:
                     "Name an earlier step, or let the program run longer."
                 )
             self._address = stop.address
-            self._begin_step()
+            self._count_step()
         if self._step != step:
             raise ProgramError(
                 f"the program began step {self._step} where step {step} was sought. "
                 "Do `counter` and `seek` in the layer map name the right variables?"
             )
-        self._listen_for_ops(True)
+        self._open_step()
         return self._capture(None)
+
+    def sweep(self, on: bool) -> None:
+        """Sweep, or stop at every op, from the next step that begins."""
+        self._sweeps = on
 
     def next(self) -> Capture | None:
         """Run to the next boundary and capture there; None once the program has ended well.
@@ -123,9 +97,9 @@ class LiveSource:
             self._address = stop.address
             ops = self._ops_at.get(stop.address, ())
             if ops and self._is_elsewhere(ops):
-                self._listen_for_ops(False)
+                self._listen(())
             else:
-                self._pending.extend(name for name in ops if name not in self._skipped)
+                self._pending.extend(self._complete(ops))
             if stop.address in self._placed.step:
                 self._pending.append(None)
             if self._pending:
@@ -134,9 +108,18 @@ class LiveSource:
     def _arrive(self, op: str | None) -> Capture:
         """Capture where `op` is complete, or where the next step begins."""
         if op is None:
-            self._begin_step()
-            self._listen_for_ops(True)
+            self._count_step()
+            self._open_step()
         return self._capture(op)
+
+    def _complete(self, ops: tuple[str, ...]) -> list[str]:
+        """Return the ops that are complete at a boundary of `ops`: in a sweep all before it too."""
+        active = [op.name for op in self.layer_map.ops if op.name not in self._skipped]
+        here = [name for name in active if name in ops]
+        if not self._sweeps_now or not here:
+            return here
+        upto = active.index(here[-1]) + 1
+        return [name for name in active[:upto] if name not in self._seen]
 
     def _is_elsewhere(self, names: tuple[str, ...]) -> bool:
         """Whether an op comes that is no part of the step, as when an evaluation calls it.
@@ -151,12 +134,7 @@ class LiveSource:
 
     def constant(self, buffer: Buffer) -> Flat:
         """Return a constant buffer in one dimension, read once."""
-        if buffer.name not in self._constants:
-            address = self._address_of(buffer)
-            self._constants[buffer.name] = self._read(
-                address, DTYPES[buffer.dtype], buffer.elements(self._sizes())
-            )
-        return self._constants[buffer.name]
+        return self._reader.constant(buffer)
 
     def interrupt(self) -> None:
         """Stop the program where it is; for another thread than the one that waits."""
@@ -184,15 +162,21 @@ class LiveSource:
         steps = set(self._placed.step)
         self._step_breakpoints = {self._running.break_at(address) for address in steps}
         self._op_breakpoints = {
-            self._running.break_at(address) for address in ops_at if address not in steps
+            address: self._running.break_at(address) for address in ops_at if address not in steps
         }
-        self._hears_ops = True
-        self._spans = self._plan()
+        self._heard = set(self._op_breakpoints.values())
+        self._listen(())
 
-    def _listen_for_ops(self, on: bool) -> None:
-        if self._hears_ops != on:
-            self._running.enable(self._op_breakpoints, on)
-            self._hears_ops = on
+    def _listen(self, ops: Collection[str]) -> None:
+        """Stop at the boundaries of these ops, and at those of no other."""
+        wanted = {
+            number
+            for address, number in self._op_breakpoints.items()
+            if any(name in ops for name in self._ops_at[address])
+        }
+        self._running.enable(sorted(wanted - self._heard))
+        self._running.enable(sorted(self._heard - wanted), on=False)
+        self._heard = wanted
 
     def _seek(self, step: int, target: int) -> None:
         """Let the program run to `step` with one stop, at the boundary that it seeks by itself."""
@@ -208,6 +192,7 @@ class LiveSource:
 
     def _resume(self) -> Stop:
         """Run to the next breakpoint, or to the program's good end; anything else raises."""
+        self._snapshot = None
         stop = self._running.resume(self._timeout)
         if stop.is_exit and stop.reason != "exited-normally":
             how = f"with exit code {stop.exit_code}" if stop.exit_code else f"by {stop.signal}"
@@ -220,48 +205,40 @@ class LiveSource:
             raise ProgramError(f"the program {what} in {place}, {self._last}.")
         return stop
 
-    def _begin_step(self) -> None:
+    def _count_step(self) -> None:
         counter = self._placed.counter
-        self._step = self._step + 1 if counter is None else self._integer(counter, "u64")
+        self._step = self._step + 1 if counter is None else self._reader.integer(counter, "u64")
+        self._last = f"at the beginning of step {self._step}"
+
+    def _open_step(self) -> None:
+        """Find out which ops the step has, and listen for them."""
         self._seen.clear()
         self._skipped = frozenset(
             op.name
             for op in self.layer_map.ops
             if op.when is not None
-            and self._integer(self._placed.conditions[op.name], op.when.dtype) not in op.when.values
+            and self._reader.integer(self._placed.conditions[op.name], op.when.dtype)
+            not in op.when.values
         )
-        self._last = f"at the beginning of step {self._step}"
+        active = [op for op in self.layer_map.ops if op.name not in self._skipped]
+        self._sweeps_now = self._sweeps
+        self._listen(_needed(active) if self._sweeps else {op.name for op in active})
 
     def _capture(self, op: str | None) -> Capture:
-        sizes = self._sizes()
-        addresses = {
-            buffer.name: self._address_of(buffer) for buffer in self.layer_map.buffers.values()
-        }
-        flat: dict[str, Flat] = {}
-        memory: dict[int, memoryview] = {}
-        padding: dict[str, Flat] = {}
-        for span in self._spans:
-            data = self._running.memory.read(span.address, span.size)
-            memory[span.address] = data
-            for placed in span.buffers:
-                flat[placed.name] = np.frombuffer(data, placed.dtype, placed.count, placed.offset)
-                padding[placed.name] = np.frombuffer(data, np.uint8, placed.padding, placed.end)
-        for buffer in self.layer_map.buffers.values():
-            if buffer.is_pointer and not buffer.is_constant and addresses[buffer.name]:
-                flat[buffer.name] = self._read(
-                    addresses[buffer.name], DTYPES[buffer.dtype], buffer.elements(sizes)
-                )
+        if self._snapshot is None:
+            self._snapshot = self._reader.snapshot()
+        seen = self._snapshot
         capture = Capture(
             step=self._step,
             op=op,
             stop=self._stops,
             address=self._address,
-            sizes=MappingProxyType(sizes),
-            addresses=MappingProxyType(addresses),
-            flat=MappingProxyType(flat),
+            sizes=seen.sizes,
+            addresses=seen.addresses,
+            flat=seen.flat,
             skipped=self._skipped,
-            memory=MappingProxyType(memory),
-            padding=MappingProxyType(padding),
+            memory=seen.memory,
+            padding=seen.padding,
         )
         self._stops += 1
         if op is not None:
@@ -269,72 +246,16 @@ class LiveSource:
             self._last = f"after {op} of step {self._step}"
         return capture
 
-    def _plan(self) -> tuple[_Span, ...]:
-        """Group the buffers that lie at symbols into stretches to read at once."""
-        largest = {name: size.largest or 1 for name, size in self.layer_map.sizes.items()}
-        placed = sorted(
-            (
-                (self._address_of(buffer), buffer)
-                for buffer in self.layer_map.buffers.values()
-                if not buffer.is_pointer and not buffer.is_constant
-            ),
-            key=lambda pair: pair[0],
-        )
-        spans: list[_Span] = []
-        for address, buffer in placed:
-            dtype, count = DTYPES[buffer.dtype], buffer.elements(largest)
-            end = address + dtype.itemsize * count
-            padding = self._padding(buffer, end)
-            last = spans.pop() if spans else None
-            if last is not None and address > last.address + last.size + _NEAR:
-                spans.append(last)
-                last = None
-            start = last.address if last is not None else address
-            size = max(end + padding - start, last.size if last is not None else 0)
-            entry = _Placed(buffer.name, address - start, dtype, count, padding)
-            spans.append(_Span(start, size, (*(last.buffers if last is not None else ()), entry)))
-        return tuple(spans)
 
-    def _padding(self, buffer: Buffer, end: int) -> int:
-        """Return how many bytes behind `buffer`, which ends at `end`, belong to no symbol.
+def _needed(ops: Sequence[Op]) -> set[str]:
+    """Return the ops after which a sweep has to stop: the last, and those that lose an output.
 
-        Labels of the buffer itself, such as `W1.end`, do not count; where no symbol follows
-        closely nothing is known of the bytes.
-        """
-        linked = end - self._running.load_offset
-        following = (
-            symbol.address
-            for symbol in self.executable.symbols.values()
-            if linked <= symbol.address <= linked + _MOST_PADDING
-            and not symbol.name.startswith(f"{buffer.symbol}.")
-        )
-        return min(following, default=linked) - linked
-
-    def _address_of(self, buffer: Buffer) -> int:
-        place = self._placed.places[buffer.name]
-        if buffer.is_pointer:
-            return self._integer(place, "u64")
-        return place + self._running.load_offset
-
-    def _sizes(self) -> dict[str, int]:
-        sizes: dict[str, int] = {}
-        for size in self.layer_map.sizes.values():
-            if size.symbol is None:
-                assert size.largest is not None
-                sizes[size.name] = size.largest
-                continue
-            value = self._integer(self._placed.size_places[size.name], size.dtype)
-            # Before the first batch a program may not have set its sizes.
-            if value < 0 or (size.largest is not None and value > size.largest):
-                raise ProgramError(
-                    f"{self.layer_map.at('sizes', size.name)}: size {size.name} is {value} in the "
-                    f"program ({size.symbol}), and the map says at most {size.largest}."
-                )
-            sizes[size.name] = value
-        return sizes
-
-    def _integer(self, address: int, dtype: str) -> int:
-        return int(self._read(address + self._running.load_offset, DTYPES[dtype], 1)[0])
-
-    def _read(self, address: int, dtype: np.dtype[np.generic], count: int) -> Flat:
-        return np.frombuffer(self._running.memory.read(address, dtype.itemsize * count), dtype)
+    An output is lost where a later op of the step writes the same buffer.
+    """
+    lost = {
+        op.name
+        for index, op in enumerate(ops)
+        if set(op.outputs.values())
+        & {name for later in ops[index + 1 :] for name in later.outputs.values()}
+    }
+    return lost | {ops[-1].name}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nndbg.compare import Mode, Status, Verdict
@@ -68,9 +67,3 @@ class Report:
 
 def _output(verdict: Verdict) -> tuple[int, str, str]:
     return verdict.subject.step, verdict.subject.op, verdict.subject.buffer
-
-
-def in_order(verdicts: Iterable[Verdict], ops: Iterable[str]) -> tuple[Verdict, ...]:
-    """Sort verdicts by step and by the op's place in the map; an op's own order is kept."""
-    place = {name: index for index, name in enumerate(ops)}
-    return tuple(sorted(verdicts, key=lambda v: (v.subject.step, place[v.subject.op])))

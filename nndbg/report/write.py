@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping
 from io import StringIO
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from nndbg.errors import UsageError
+from nndbg.output import write_text
 from nndbg.report import as_json, as_terminal
 from nndbg.report.model import Report
 
@@ -41,21 +40,4 @@ def write_report(report: Report, form: str, path: Path | None) -> None:
     if path is None:
         sys.stdout.write(text)
         return
-    try:
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")  # a pipe or a device is written into
-        else:
-            _replace(path.resolve(), text)
-    except OSError as error:
-        raise UsageError(f"{path}: the report cannot be written: {error.strerror}.") from error
-
-
-def _replace(path: Path, text: str) -> None:
-    """Put a file with `text` in the place of `path`, with the rights the user's mask leaves."""
-    made = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with made.open("x", encoding="utf-8") as file:
-            file.write(text)
-        made.replace(path)
-    finally:
-        made.unlink(missing_ok=True)
+    write_text(path, text)

@@ -94,6 +94,15 @@ def test_constants_are_read_once_and_apart(source):
     assert live.constant(table)[0] == 1
 
 
+def test_constants_are_read_again_after_another_start(source):
+    live = source("spoil")
+    table = live.layer_map.buffers["table"]
+    live.start(2)
+    assert live.constant(table)[0] == 99
+    live.start(0)
+    assert live.constant(table)[0] == 1
+
+
 @pytest.mark.parametrize(
     "flags", [("-static-pie",), ("-no-pie",), ("-pie",)], ids=["static PIE", "dynamic", "PIE"]
 )
@@ -214,12 +223,11 @@ def test_a_crash_before_the_step_that_is_sought_is_told(source):
 
 
 def test_the_last_words_of_a_program_are_quoted(source, build):
-    program = build(
-        "net", NET.replace("step();", 'step(); printf("\\n\\na cause\\n"); exit(3);'), *DEBUG
-    )
+    said = r"one\ntwo\n\n \nthree\nfour\n"
+    program = build("net", NET.replace("step();", f'step(); printf("{said}"); exit(3);'), *DEBUG)
     live = source(program=program)
     live.start(0)
-    with pytest.raises(ProgramError, match=r"with exit code 3, .*\. It said: a cause$"):
+    with pytest.raises(ProgramError, match=r"with exit code 3, .*\. It said: two / three / four$"):
         live.next()
 
 

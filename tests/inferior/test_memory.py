@@ -1,6 +1,8 @@
 """Memory of a process, tried on our own."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -51,3 +53,14 @@ def test_an_array_that_runs_out_of_memory_is_an_error(memory: Memory, array: np.
 def test_a_process_that_is_not_there_is_an_error():
     with pytest.raises(ProgramError, match="memory of process 4194305 cannot be opened"):
         Memory(4_194_305)
+
+
+@pytest.mark.parametrize("size", [8, 1 << 20], ids=["a number", "an array"])
+def test_a_process_that_is_gone_is_an_error(size: int):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    memory = Memory(child.pid)
+    child.kill()
+    child.communicate(timeout=10)
+    with pytest.raises(ProgramError, match="the program is gone"):
+        memory.read(1 << 20, size)
+    memory.close()

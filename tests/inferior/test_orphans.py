@@ -97,6 +97,7 @@ def test_a_check_that_is_stopped_leaves_nothing_behind(check, fifo: Path, watch,
 def test_ctrl_c_in_the_terminal_reaches_nndbg_and_not_the_program(check, fifo: Path, watch):
     program = watch(read_pid(fifo))
     gdb = watch(program.tracer)
+    assert os.getpgid(gdb.pid) != os.getpgid(check.pid) != os.getpgid(program.pid)
     # What a terminal does: the signal goes to the whole foreground group.
     os.killpg(check.pid, signal.SIGINT)
     check.communicate(timeout=LIMIT)

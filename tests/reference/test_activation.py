@@ -93,6 +93,14 @@ def test_a_gradient_is_certain_where_the_sign_is(z: float):
     assert (result.value[0], result.error[0]) == ((2.0, 0.1) if z > 0 else (0.0, 0.0))
 
 
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda d: d.__name__)
+def test_dropout_is_covered(draw):
+    random = np.random.default_rng(6)
+    h, mask = draw(random, (5, 6)), np.float32(1.25) * random.integers(0, 2, (5, 6), np.int8)
+    out = KINDS["dropout"].compute({"h": h, "mask": mask.astype(np.float32)}, FLOAT32, {})["out"]
+    assert_covers(out, h * mask.astype(np.float32), fractions(h) * fractions(mask))
+
+
 # Softmax
 
 LOGITS = {

@@ -54,6 +54,20 @@ def test_the_gradient_of_a_bias_is_covered_in_any_order(order, draw):
     assert_covers(expected, order(list(grad)), fractions(grad).sum(axis=0))
 
 
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("dot", DOTS, ids=lambda d: d.__name__)
+def test_a_gradient_that_updates_at_once_is_covered(dot, draw):
+    random = np.random.default_rng(13)
+    shapes = {"x": (SAMPLES, INPUTS), "grad": (SAMPLES, OUTPUTS), "param": (INPUTS, OUTPUTS)}
+    operands = {name: draw(random, shape) for name, shape in shapes.items()}
+    lr = np.float32(0.01)
+    kind = KINDS["dense_grad_weight_sgd"]
+    expected = kind.compute({**operands, "lr": np.asarray(lr)}, FLOAT32, {})["param"]
+    x, grad, param = operands.values()
+    exact = fractions(param) - (fractions(x.T) @ fractions(grad)) * fractions(np.asarray(lr))[()]
+    assert_covers(expected, param - lr * dot(x.T, grad, None), exact)
+
+
 def test_a_layer_of_exact_sums_is_known_to_its_roundings():
     # 0.5 + 0.25 * 2: all exact, so only the roundings of two terms are allowed for.
     x, W, b = np.float32([[0.25]]), np.float32([[2.0]]), np.float32([0.5])

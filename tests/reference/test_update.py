@@ -1,4 +1,4 @@
-"""The update of parameters: one product and one subtraction, fused or not."""
+"""The updates of parameters: a product and a sum each, fused or not."""
 
 from __future__ import annotations
 
@@ -53,3 +53,56 @@ def test_an_update_with_another_learning_rate_is_beyond_the_bound(wrong: float):
     expected = KINDS["sgd"].compute(operands, FLOAT32, {})["param"]
     result = param - LR * np.float32(wrong) * grad
     assert (np.abs(result - expected.value) > expected.error).all()
+
+
+# Momentum and weight decay
+
+MOMENTUM = np.float32(0.9)
+
+
+def scaled_sum(way, a, scale, b):
+    """a + scale b in one of the ways above."""
+    return way(a, b, -scale)
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("update", [rounded, fused, flushing])
+def test_an_update_with_momentum_is_covered_and_so_is_its_velocity(draw, update):
+    random = np.random.default_rng(43)
+    param, grad, velocity = (draw(random, (6, 5)) for _ in range(3))
+    operands = {
+        "param": param,
+        "grad": grad,
+        "velocity": velocity,
+        "lr": np.asarray(LR),
+        "momentum": np.asarray(MOMENTUM),
+    }
+    results = KINDS["sgd_momentum"].compute(operands, FLOAT32, {})
+    lr, momentum = (fractions(np.asarray(n))[()] for n in (LR, MOMENTUM))
+    exact = fractions(velocity) * momentum + fractions(grad)
+    v = scaled_sum(update, grad, MOMENTUM, velocity)
+    assert_covers(results["velocity"], v, exact)
+    assert_covers(results["param"], update(param, v, LR), fractions(param) - exact * lr)
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("update", [rounded, fused, flushing])
+def test_weight_decay_is_covered(draw, update):
+    random = np.random.default_rng(44)
+    param, grad = draw(random, (6, 5)), draw(random, (6, 5))
+    operands = {"param": param, "grad": grad, "decay": np.asarray(LR)}
+    expected = KINDS["weight_decay"].compute(operands, FLOAT32, {})["grad"]
+    exact = fractions(grad) + fractions(param) * fractions(np.asarray(LR))[()]
+    assert_covers(expected, scaled_sum(update, grad, LR, param), exact)
+
+
+def test_momentum_with_the_velocity_of_the_step_before_is_beyond_the_bound():
+    operands = {
+        "param": np.float32([1.0]),
+        "grad": np.float32([0.5]),
+        "velocity": np.float32([0.25]),
+        "lr": np.asarray(LR),
+        "momentum": np.asarray(MOMENTUM),
+    }
+    results = KINDS["sgd_momentum"].compute(operands, FLOAT32, {})
+    assert abs(1 - 0.01 * 0.25 - results["param"].value[0]) > results["param"].error[0]

@@ -6,7 +6,6 @@ import pytest
 
 from nndbg.compare import Mode, Status
 from nndbg.report import Report
-from nndbg.report.model import in_order
 
 WRONG = [Status.DIVERGED, Status.NONFINITE, Status.UNWRITTEN]
 
@@ -51,13 +50,3 @@ def test_a_chain_bound_too_loose_takes_nothing_away_from_local_agreement(verdict
 def test_a_chain_verdict_that_is_wrong_counts(verdict, status: Status):
     assert not Report("p", (0,), (verdict(0), verdict(0, status=status, mode=Mode.CHAIN)))
 
-
-def test_verdicts_are_ordered_by_step_then_as_the_map_has_the_ops(verdict):
-    mixed = [verdict(1, "a"), verdict(0, "b"), verdict(0, "a"), verdict(0, "b", buffer="second")]
-    ordered = in_order(mixed, ["a", "b"])
-    assert [(v.subject.step, v.subject.op, v.subject.buffer) for v in ordered] == [
-        (0, "a", "z2"),
-        (0, "b", "z2"),
-        (0, "b", "second"),
-        (1, "a", "z2"),
-    ]

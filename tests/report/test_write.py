@@ -50,13 +50,13 @@ def test_a_file_has_the_rights_that_the_user_s_mask_leaves(report, tmp_path: Pat
 
 
 def test_a_directory_that_is_not_there_is_refused(report, tmp_path: Path):
-    with pytest.raises(UsageError, match=r"gone/report: the report cannot be written: No such"):
+    with pytest.raises(UsageError, match=r"gone/report: the output cannot be written: No such"):
         write_report(report, "json", tmp_path / "gone" / "report")
 
 
 def test_where_it_cannot_be_written_nothing_is_left_behind(report, tmp_path: Path):
     (tmp_path / "taken").mkdir()
-    with pytest.raises(UsageError, match="taken: the report cannot be written: Is a directory"):
+    with pytest.raises(UsageError, match="taken: the output cannot be written: Is a directory"):
         write_report(report, "json", tmp_path / "taken")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 

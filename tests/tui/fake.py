@@ -120,6 +120,9 @@ class FakeSource:
     def constant(self, buffer: Buffer) -> Flat:
         raise AssertionError(f"{buffer.name} is not constant")
 
+    def sweep(self, on: bool) -> None:
+        self.sweeps = on
+
     def interrupt(self) -> None:
         self.interrupted.set()
 

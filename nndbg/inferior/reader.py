@@ -1,0 +1,168 @@
+"""Reads the buffers of a stopped program: sizes, then addresses, then everything at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from nndbg.capture import Flat
+from nndbg.errors import ProgramError
+from nndbg.inferior.process import Inferior
+from nndbg.layermap import Buffer, PlacedMap
+from nndbg.layermap.model import DTYPES
+
+# Buffers that lie closer than this are read in one go.
+_NEAR = 4096
+_MOST_PADDING = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Everything that the map names, as it lay in memory at one stop; see Capture."""
+
+    sizes: Mapping[str, int]
+    addresses: Mapping[str, int]
+    flat: Mapping[str, Flat]
+    memory: Mapping[int, memoryview]
+    padding: Mapping[str, Flat]
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A buffer in a stretch: its first byte there, and how many bytes of nothing follow it."""
+
+    name: str
+    offset: int
+    dtype: np.dtype[np.generic]
+    count: int
+    padding: int
+
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.offset + self.dtype.itemsize * self.count
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A stretch of memory that is read at once, and the buffers in it."""
+
+    address: int
+    size: int
+    buffers: tuple[_Placed, ...]
+
+
+class Reader:
+    """Reads one program's buffers by its placed map; addresses as loaded."""
+
+    def __init__(self, placed: PlacedMap, inferior: Inferior) -> None:
+        self._placed = placed
+        self._map = placed.layer_map
+        self._inferior = inferior
+        self._spans = self._plan()
+        self._constants: dict[str, Flat] = {}
+
+    def snapshot(self) -> Snapshot:
+        """Read everything but the constant buffers.
+
+        Raises ProgramError where a size is beyond its largest value or a pointer points nowhere.
+        """
+        sizes = self._sizes()
+        addresses = {name: self._address_of(b) for name, b in self._map.buffers.items()}
+        flat: dict[str, Flat] = {}
+        memory: dict[int, memoryview] = {}
+        padding: dict[str, Flat] = {}
+        for span in self._spans:
+            data = self._inferior.memory.read(span.address, span.size)
+            memory[span.address] = data
+            for placed in span.buffers:
+                flat[placed.name] = np.frombuffer(data, placed.dtype, placed.count, placed.offset)
+                padding[placed.name] = np.frombuffer(data, np.uint8, placed.padding, placed.end)
+        for buffer in self._map.buffers.values():
+            if buffer.is_pointer and not buffer.is_constant and addresses[buffer.name]:
+                flat[buffer.name] = self._read(
+                    addresses[buffer.name], DTYPES[buffer.dtype], buffer.elements(sizes)
+                )
+        return Snapshot(
+            sizes=MappingProxyType(sizes),
+            addresses=MappingProxyType(addresses),
+            flat=MappingProxyType(flat),
+            memory=MappingProxyType(memory),
+            padding=MappingProxyType(padding),
+        )
+
+    def constant(self, buffer: Buffer) -> Flat:
+        """Return a constant buffer in one dimension, read once."""
+        if buffer.name not in self._constants:
+            self._constants[buffer.name] = self._read(
+                self._address_of(buffer), DTYPES[buffer.dtype], buffer.elements(self._sizes())
+            )
+        return self._constants[buffer.name]
+
+    def integer(self, address: int, dtype: str) -> int:
+        """Return the integer at an address as linked."""
+        return int(self._read(address + self._inferior.load_offset, DTYPES[dtype], 1)[0])
+
+    def _plan(self) -> tuple[_Span, ...]:
+        """Group the buffers that lie at symbols into stretches to read at once."""
+        largest = {name: size.largest or 1 for name, size in self._map.sizes.items()}
+        fixed = [b for b in self._map.buffers.values() if not b.is_pointer and not b.is_constant]
+        spans: list[_Span] = []
+        for buffer in sorted(fixed, key=self._address_of):
+            address = self._address_of(buffer)
+            dtype, count = DTYPES[buffer.dtype], buffer.elements(largest)
+            end = address + dtype.itemsize * count
+            padding = self._padding(buffer, end)
+            last = spans.pop() if spans else None
+            if last is not None and address > last.address + last.size + _NEAR:
+                spans.append(last)
+                last = None
+            start = last.address if last is not None else address
+            size = max(end + padding - start, last.size if last is not None else 0)
+            entry = _Placed(buffer.name, address - start, dtype, count, padding)
+            spans.append(_Span(start, size, (*(last.buffers if last is not None else ()), entry)))
+        return tuple(spans)
+
+    def _padding(self, buffer: Buffer, end: int) -> int:
+        """Return how many bytes behind `buffer`, which ends at `end`, belong to no symbol.
+
+        Labels of the buffer itself, such as `W1.end`, do not count; where no symbol follows
+        closely nothing is known of the bytes.
+        """
+        linked = end - self._inferior.load_offset
+        following = (
+            symbol.address
+            for symbol in self._placed.executable.symbols.values()
+            if linked <= symbol.address <= linked + _MOST_PADDING
+            and not symbol.name.startswith(f"{buffer.symbol}.")
+        )
+        return min(following, default=linked) - linked
+
+    def _address_of(self, buffer: Buffer) -> int:
+        place = self._placed.places[buffer.name]
+        if buffer.is_pointer:
+            return self.integer(place, "u64")
+        return place + self._inferior.load_offset
+
+    def _sizes(self) -> dict[str, int]:
+        sizes: dict[str, int] = {}
+        for size in self._map.sizes.values():
+            if size.symbol is None:
+                assert size.largest is not None
+                sizes[size.name] = size.largest
+                continue
+            value = self.integer(self._placed.size_places[size.name], size.dtype)
+            # Before the first batch a program may not have set its sizes.
+            if value < 0 or (size.largest is not None and value > size.largest):
+                raise ProgramError(
+                    f"{self._map.at('sizes', size.name)}: size {size.name} is {value} in the "
+                    f"program ({size.symbol}), and the map says at most {size.largest}."
+                )
+            sizes[size.name] = value
+        return sizes
+
+    def _read(self, address: int, dtype: np.dtype[np.generic], count: int) -> Flat:
+        return np.frombuffer(self._inferior.memory.read(address, dtype.itemsize * count), dtype)
