@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 # Largest to median: beyond it a linear axis would press nearly everything flat.
 _LINEAR_UP_TO = 6.0
-# What a logarithmic axis spans at most: smaller losses lie on its lower end.
+# How far a logarithmic axis reaches under the median: smaller losses lie on its lower end.
 _DECADES = 9
+# Beyond these the ticks themselves would underflow or overflow.
+_TINY, _HUGE = 1e-200, 1e300
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,11 @@ class Axis:
     def place(self, value: float) -> float:
         """Where `value` lies, 0 at `low` and 1 at `high`; what is beyond an end lies on it."""
         value = min(max(value, self.low), self.high)
+        if self.high == self.low:
+            return 0.5
         if self.is_logarithmic:
-            return math.log(value / self.low) / math.log(self.high / self.low)
+            low = math.log(self.low)
+            return (math.log(value) - low) / (math.log(self.high) - low)
         return (value - self.low) / (self.high - self.low)
 
 
@@ -44,13 +49,13 @@ def linear(low: float, high: float, ticks: int = 5) -> Axis:
 
 def of_losses(values: Iterable[float], ticks: int = 5) -> Axis:
     """An axis for losses, infinite and undefined ones left out: from 0, or else logarithmic."""
-    finite = sorted(value for value in values if math.isfinite(value))
+    finite = sorted(_calm(value) for value in values if math.isfinite(value))
     if not finite:
         return linear(0.0, 1.0, ticks)
     largest, median = finite[-1], finite[len(finite) // 2]
     if finite[0] >= 0 and 0 < median * _LINEAR_UP_TO < largest:
         least = next(value for value in finite if value > 0)
-        return _logarithmic(max(least, largest * 10.0**-_DECADES), largest, ticks)
+        return _logarithmic(max(least, median * 10.0**-_DECADES), largest, ticks)
     return linear(min(0.0, finite[0]), max(largest, 0.0), ticks)
 
 
@@ -64,9 +69,9 @@ def of_steps(first: int, last: int, ticks: int = 6) -> Axis:
     """An axis from `first` to `last` exactly, with ticks at round numbers in between."""
     if last <= first:
         return Axis(first - 0.5, first + 0.5, (float(first),))
-    pace = max(1.0, _round_pace((last - first) / ticks))
-    marks = range(math.ceil(first / pace), math.floor(last / pace) + 1)
-    return Axis(first, last, tuple(_clean(i * pace) for i in marks))
+    pace = max(1, int(_round_pace((last - first) / ticks)))
+    marks = range(-(-first // pace) * pace, last + 1, pace)
+    return Axis(first, last, tuple(map(float, marks)))
 
 
 def label(value: float) -> str:
@@ -89,7 +94,7 @@ def _logarithmic(low: float, high: float, ticks: int) -> Axis:
         if len(inside) > 2 * ticks:
             inside = tuple(mark for mark in inside if f"{mark:e}"[0] == "1")
         return Axis(below, above, inside, is_logarithmic=True)
-    last = min(first + pace * math.ceil((last - first) / pace), 308)
+    last = first + pace * math.ceil((last - first) / pace)
     marks = tuple(10.0**power for power in range(first, last + 1, pace))
     return Axis(marks[0], max(marks[-1], high), marks, is_logarithmic=True)
 
@@ -97,6 +102,11 @@ def _logarithmic(low: float, high: float, ticks: int) -> Axis:
 def _round_pace(pace: float) -> float:
     power = 10.0 ** math.floor(math.log10(pace))
     return next(times * power for times in (1, 2, 5, 10) if times * power >= pace * (1 - 1e-9))
+
+
+def _calm(value: float) -> float:
+    """`value`, or what stands for it where no tick could: 0, or the largest that can have one."""
+    return min(max(value, -_HUGE), _HUGE) if abs(value) > _TINY else 0.0
 
 
 def _clean(value: float) -> float:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from nndbg.plot import axis, curve
 from nndbg.plot.axis import Axis
 from nndbg.plot.digits import Images, choose, png
-from nndbg.plot.metrics import Metrics, Sample, Test, shown_settings
+from nndbg.plot.metrics import Evaluation, Metrics, Sample, shown_settings
 from nndbg.text import printable
 
 TEMPLATE = "run.html.jinja"
@@ -197,7 +197,7 @@ def _accuracy_chart(found: Sequence[tuple[int, float]]) -> Chart:
     )
 
 
-def _classes(test: Test) -> list[Class]:
+def _classes(test: Evaluation) -> list[Class]:
     shares = [test.wrong(label) / max(test.total(label), 1) for label in test.labels]
     worst = max(shares, default=0.0) or 1.0
     return [
@@ -213,7 +213,7 @@ def _classes(test: Test) -> list[Class]:
     ]
 
 
-def _cell(test: Test, label: int, predicted: int) -> Cell:
+def _cell(test: Evaluation, label: int, predicted: int) -> Cell:
     count, share = test.confusion[label][predicted], test.share(label, predicted)
     taken = "right" if label == predicted else f"taken for {predicted}"
     return Cell(

@@ -68,7 +68,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Evaluation:
     """The test at the end: `confusion[label][predicted]` counts samples; accuracy is in 0..1."""
 
     loss: float
@@ -107,7 +107,7 @@ class Metrics:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     epochs: tuple[Epoch, ...] = ()
-    test: Test | None = None
+    test: Evaluation | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -160,7 +160,7 @@ class _Run:
     settings: dict[str, Setting] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
-    test: Test | None = None
+    test: Evaluation | None = None
 
     def take(self, event: _Event) -> None:
         match event.fields.get("event"):
@@ -301,7 +301,7 @@ def _settings(fields: Mapping[str, Any]) -> dict[str, Setting]:
     }
 
 
-def _test(event: _Event) -> Test:
+def _test(event: _Event) -> Evaluation:
     confusion = _confusion(event)
     samples = tuple(
         Sample(
@@ -312,7 +312,7 @@ def _test(event: _Event) -> Test:
         )
         for sample in event.objects("samples")
     )
-    return Test(event.number("loss"), event.share("accuracy"), confusion, samples)
+    return Evaluation(event.number("loss"), event.share("accuracy"), confusion, samples)
 
 
 def _confusion(event: _Event) -> tuple[tuple[int, ...], ...]:

@@ -15,7 +15,7 @@ from rich.text import Text
 from nndbg.plot import axis, braille, curve
 from nndbg.plot.axis import Axis
 from nndbg.plot.digits import Chosen, Images, choose, shrink
-from nndbg.plot.metrics import Metrics, Sample, Test, shown_settings
+from nndbg.plot.metrics import Evaluation, Metrics, Sample, shown_settings
 from nndbg.text import printable
 
 Point = tuple[float, float]
@@ -57,7 +57,7 @@ def _has_shades(console: Console) -> bool:
 def _parts(
     metrics: Metrics, images: Images | None, width: int, shaded: bool
 ) -> Iterable[RenderableType]:
-    yield from _headline(metrics)
+    yield from _headline(metrics, width)
     yield ""
     yield from _curves(metrics, width)
     if warning := curve.first_nonfinite(metrics):
@@ -75,10 +75,10 @@ def _parts(
         yield from _samples(chosen, images, per_row, shaded)
 
 
-def _headline(metrics: Metrics) -> Iterable[RenderableType]:
+def _headline(metrics: Metrics, width: int) -> Iterable[RenderableType]:
     yield Text.assemble(("Training run  ", _STRONG), printable(metrics.origin))
     if metrics.settings:
-        yield _list([" ".join(pair) for pair in shown_settings(metrics)], _DIM)
+        yield _list([" ".join(pair) for pair in shown_settings(metrics)], width, _DIM)
     facts = []
     if metrics.test is not None:
         of = f" of {metrics.test.count:,} test samples" if metrics.test.count else ""
@@ -90,12 +90,19 @@ def _headline(metrics: Metrics) -> Iterable[RenderableType]:
         facts.append(f"{len(metrics.steps):,} steps")
     if metrics.seconds is not None:
         facts.append(f"{metrics.seconds:.1f} s")
-    yield _list(facts, _STRONG)
+    yield _list(facts, width, _STRONG)
 
 
-def _list(parts: Iterable[str], style: Style) -> Text:
-    """The parts in a line that breaks between them only."""
-    return Text("\u00a0· ".join(part.replace(" ", "\u00a0") for part in parts), style)
+def _list(parts: Iterable[str], width: int, style: Style) -> Text:
+    """The parts in lines that break between them only, as long as one fits a line."""
+    lines = [""]
+    for part in parts:
+        joined = f"{lines[-1]} · {part}" if lines[-1] else part
+        if len(joined) <= width or not lines[-1]:
+            lines[-1] = joined
+        else:
+            lines.append(part)
+    return Text("\n".join(lines), style)
 
 
 def _curves(metrics: Metrics, width: int) -> Iterable[RenderableType]:
@@ -233,7 +240,7 @@ def _x_axis(x: Axis, margin: int, columns: int, name: str) -> list[Text]:
     ]
 
 
-def _confusion(test: Test, width: int, shaded: bool) -> Iterable[RenderableType]:
+def _confusion(test: Evaluation, width: int, shaded: bool) -> Iterable[RenderableType]:
     digits = max(len(str(count)) for row in test.confusion for count in row)
     cell = max(digits + 2, len(str(len(test.labels))) + 2)
     names = max(5, len(str(len(test.labels))))
@@ -260,7 +267,7 @@ def _confusion(test: Test, width: int, shaded: bool) -> Iterable[RenderableType]
         yield line
 
 
-def _cell(test: Test, label: int, predicted: int, width: int, shaded: bool) -> Text:
+def _cell(test: Evaluation, label: int, predicted: int, width: int, shaded: bool) -> Text:
     count = test.confusion[label][predicted]
     if not count:
         return Text(f"{'·':>{width - 1}} ", _DIM)
