@@ -47,6 +47,7 @@ def test_everything_that_the_map_names_has_its_address(executable):
     assert placed.size_places == {
         "batch": symbols["batch_rows"].address,
         "samples": symbols["train_count"].address,
+        "tests": symbols["test_count"].address,
     }
     assert placed.step == executable.probe_addresses("nn", "step")
     assert placed.seek == executable.probe_addresses("nn", "seek")
@@ -64,7 +65,7 @@ def test_a_map_without_counter_and_seek_has_neither_place(executable, text):
 
 
 @pytest.mark.parametrize(
-    ("form", "symbol"), [("enter:train_step", "train_step"), ("enter:main.epoch", "main.epoch")]
+    ("form", "symbol"), [("enter:train_step", "train_step"), ("enter:train.epoch", "train.epoch")]
 )
 def test_a_boundary_may_be_a_function_or_a_label(executable, text, form: str, symbol: str):
     placed = place(text.replace('"probe:nn:dense1"', f'"{form}"'), executable)
@@ -77,9 +78,9 @@ def test_a_boundary_may_be_an_address(executable, text):
     assert placed.done["dense1"] == (address,)
 
 
-@pytest.mark.parametrize("file", ["relu.asm", "asm/relu.asm"])
+@pytest.mark.parametrize("file", ["relu_sse2.asm", "asm/relu_sse2.asm"])
 def test_a_boundary_may_be_a_line_of_source_by_any_tail_of_its_path(executable, text, file: str):
-    code = executable.symbols["relu"].address
+    code = executable.symbols["relu_sse2"].address
     line = executable.line_at(code)
     assert line is not None
     placed = place(text.replace('"probe:nn:relu1"', f'"{file}:{line.line}"'), executable)
@@ -87,7 +88,7 @@ def test_a_boundary_may_be_a_line_of_source_by_any_tail_of_its_path(executable, 
 
 
 W1 = 'W1      = { dtype = "f32", shape = ["in", "h1"] }'
-BATCH = 'batch   = { symbol = "batch_rows", dtype = "i64", max = 64 }'
+BATCH = 'batch   = { symbol = "batch_rows", dtype = "i64", max = 256 }'
 
 # What is replaced, by what, and what the error says after the place.
 MISPLACED = {
@@ -108,8 +109,8 @@ MISPLACED = {
         "Correct the shape here or the reservation of b1 in the program.",
     ),
     "a buffer of four bytes too many": (
-        'lr      = { symbol = "learning_rate", dtype = "f32"',
-        'lr      = { symbol = "learning_rate", dtype = "f64"',
+        'lr           = { symbol = "learning_rate", dtype = "f32"',
+        'lr           = { symbol = "learning_rate", dtype = "f64"',
         "buffer lr is [] f64, 8 bytes, but its symbol holds 4.",
     ),
     "a buffer of a wider dtype": (
@@ -119,8 +120,8 @@ MISPLACED = {
     ),
     "a batch of more than is reserved": (
         BATCH,
-        BATCH.replace("max = 64", "max = 65"),
-        "buffer x is [65, 784] f32, 203840 bytes, but its symbol holds 200704.",
+        BATCH.replace("max = 256", "max = 257"),
+        "buffer x is [257, 784] f32, 805952 bytes, but its symbol holds 802816.",
     ),
     "a buffer that is code": (
         W1,
@@ -229,7 +230,7 @@ def test_what_does_not_fit_is_refused_with_its_line_and_the_cure(case: str, exec
         place(wrong, executable)
     message = str(error.value)
     assert says in message
-    at = line_of(wrong, new) if "no max" not in says and "max = 65" not in new else None
+    at = line_of(wrong, new) if "no max" not in says and "max = 257" not in new else None
     if at is not None:
         assert message.startswith(f"mnist.toml:{at}: "), message
     assert "\n" not in message
