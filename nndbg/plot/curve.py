@@ -10,6 +10,9 @@ import numpy as np
 
 from nndbg.plot.metrics import Epoch, Metrics, Step
 
+_FEW = 32  # columns: a curve of fewer would have corners
+_STEPS_PER_COLUMN = 8
+
 
 @dataclass(frozen=True)
 class Column:
@@ -30,9 +33,17 @@ class Column:
 
 
 def columns(steps: Sequence[Step], most: int) -> list[Column]:
-    """The losses of `steps` in at most `most` columns of equally many steps, give or take one."""
-    parts = np.array_split(np.arange(len(steps)), min(most, len(steps))) if steps else []
+    """The losses of `steps` in at most `most` columns of equally many steps, give or take one.
+
+    A single batch says little of the loss, so where there are enough of them a column has several.
+    """
+    count = _count(len(steps), most)
+    parts = np.array_split(np.arange(len(steps)), count) if steps else []
     return [_column([steps[i] for i in part]) for part in parts]
+
+
+def _count(steps: int, most: int) -> int:
+    return min(most, steps, max(_FEW, steps // _STEPS_PER_COLUMN))
 
 
 def _column(steps: Sequence[Step]) -> Column:
@@ -72,6 +83,20 @@ def span(metrics: Metrics) -> tuple[int, int]:
 def accuracies(metrics: Metrics) -> list[tuple[int, float]]:
     """The number and the test accuracy of each epoch that has one."""
     return [(e.epoch, e.test_accuracy) for e in metrics.epochs if e.test_accuracy is not None]
+
+
+def in_words(metrics: Metrics, most: int) -> str:
+    """What a column stands for when the steps are gathered into at most `most` of them."""
+    count = len(metrics.steps)
+    if not count:
+        return "mean of the epoch"
+    which = "step" if metrics.every == 1 else "written step"
+    if metrics.every > 1:
+        which = f"{metrics.every:,}th step"
+    share = round(count / _count(count, most))
+    if share > 1 and metrics.every == 1:
+        return f"mean of about {share:,} steps"
+    return f"every {which}" if share == 1 else f"mean of about {share:,}, every {which}"
 
 
 def first_nonfinite(metrics: Metrics) -> str:

@@ -107,7 +107,7 @@ def render_html(metrics: Metrics, images: Images | None) -> str:
         facts=list(_facts(metrics)),
         warning=curve.first_nonfinite(metrics),
         loss=_loss_chart(metrics) if metrics.steps or metrics.epochs else None,
-        per_column=-(-len(metrics.steps) // _COLUMNS),
+        columns=curve.in_words(metrics, _COLUMNS),
         accuracy=_accuracy_chart(accuracies) if accuracies else None,
         classes=_classes(test) if test else [],
         has_test=test is not None,
@@ -132,7 +132,7 @@ def _facts(metrics: Metrics) -> Iterable[tuple[str, str, str]]:
         last = metrics.epochs[-1]
         yield "training loss", _number(last.loss), f"mean of epoch {last.epoch}"
     if metrics.steps:
-        yield "steps", f"{len(metrics.steps):,}", ""
+        yield "steps", f"{metrics.reached:,}", f"{len(metrics.epochs)} whole epochs"
     if metrics.seconds is not None:
         yield "time", f"{metrics.seconds:,.1f} s", ""
 
@@ -148,7 +148,7 @@ def _loss_chart(metrics: Metrics) -> Chart:
     bands = [
         _path([(c.at, c.high) for c in run] + [(c.at, c.low) for c in reversed(run)], x, y) + "Z"
         for run in runs
-        if len(metrics.steps) > _COLUMNS
+        if len(metrics.steps) > len(found)
     ]
     lines = [_path([(c.at, c.mean) for c in run], x, y) for run in runs]
     trained = [

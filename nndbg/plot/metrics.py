@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,10 @@ _EVENT = re.compile(rb'\{\s*"event"\s*:')
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of training. `at` counts the steps of the whole run, also where `step` restarts."""
+    """One step of training; `seconds` are those since the run began, as everywhere here.
+
+    `at` counts the steps of the whole run, also where `step` restarts.
+    """
 
     at: int
     epoch: int
@@ -111,11 +115,21 @@ class Metrics:
 
     @property
     def seconds(self) -> float | None:
-        """How long the run took: until its last step, or the sum of its epochs."""
-        if self.steps and self.steps[-1].seconds is not None:
-            return self.steps[-1].seconds
-        took = [epoch.seconds for epoch in self.epochs if epoch.seconds is not None]
-        return sum(took) if took else None
+        """How long the run had taken when it last said so."""
+        said = [event.seconds for event in self.steps[-1:]]
+        said += [event.seconds for event in self.epochs[-1:]]
+        return max((seconds for seconds in said if seconds is not None), default=None)
+
+    @property
+    def reached(self) -> int:
+        """How many steps the run had made when it wrote the last of them."""
+        return self.steps[-1].at - self.steps[0].at + 1 if self.steps else 0
+
+    @property
+    def every(self) -> int:
+        """From one written step to the next: 1 where every step was written, 0 for no rhythm."""
+        paces = {later.at - earlier.at for earlier, later in pairwise(self.steps)}
+        return paces.pop() if len(paces) == 1 else 0 if paces else 1
 
 
 def read_metrics(path: Path | str) -> Metrics:
@@ -294,11 +308,13 @@ def _parse_start(line: bytes) -> Any:
 
 
 def _settings(fields: Mapping[str, Any]) -> dict[str, Setting]:
-    return {
-        key: value
-        for key, value in fields.items()
-        if key != "event" and isinstance(value, str | int | float | bool)
-    }
+    settings: dict[str, Setting] = {}
+    for key, value in fields.items():
+        if isinstance(value, list) and all(isinstance(item, int) for item in value):
+            settings[key] = "-".join(map(str, value))
+        elif key != "event" and isinstance(value, str | int | float | bool):
+            settings[key] = value
+    return settings
 
 
 def _test(event: _Event) -> Evaluation:

@@ -87,7 +87,7 @@ def _headline(metrics: Metrics, width: int) -> Iterable[RenderableType]:
     if metrics.epochs:
         facts.append(f"training loss {metrics.epochs[-1].loss:.4g}")
     if metrics.steps:
-        facts.append(f"{len(metrics.steps):,} steps")
+        facts.append(f"{metrics.reached:,} step{'s' * (metrics.reached > 1)}")
     if metrics.seconds is not None:
         facts.append(f"{metrics.seconds:.1f} s")
     yield _list(facts, width, _STRONG)
@@ -130,7 +130,8 @@ def _curves(metrics: Metrics, width: int) -> Iterable[RenderableType]:
 
 def _loss_chart(metrics: Metrics, width: int) -> list[Text]:
     first, last = curve.span(metrics)
-    found = curve.columns(metrics.steps, braille.ACROSS * (width - 8))
+    most = braille.ACROSS * (width - 8)
+    found = curve.columns(metrics.steps, most)
     trained = [(curve.place_of(e), e.loss) for e in metrics.epochs]
     tested = [(curve.place_of(e), e.test_loss) for e in metrics.epochs if e.test_loss is not None]
     means = [c.mean for c in found] or [loss for _, loss in trained]
@@ -138,16 +139,19 @@ def _loss_chart(metrics: Metrics, width: int) -> list[Text]:
     lines = [[(c.at, c.mean) for c in run] for run in curve.known_runs(found)]
     if not found:
         lines = [[(at, loss) for at, loss in trained if math.isfinite(loss)]]
-    steps = f", mean of {-(-len(metrics.steps) // len(found)):,} steps" if found else ""
     title = Text.assemble(
-        ("Loss", _STRONG), "  ", ("⣀⠤⠒", _TRAINING), Text(f" training{steps}", _DIM)
+        ("Loss", _STRONG),
+        "  ",
+        ("⣀⠤⠒", _TRAINING),
+        (f" training, {curve.in_words(metrics, most)}", _DIM),
     )
     if tested:
         title.append_text(Text.assemble("  ", ("●", _TEST), (" test", _DIM)))
     if y.is_logarithmic:
-        title.append(", logarithmic", _DIM)
+        title.append("  (logarithmic)", _DIM)
     x = axis.of_steps(first, last, max(2, width // 14))
     name = "step" if metrics.steps else "epoch"
+    title.truncate(width, overflow="ellipsis")
     return [title, *_chart(lines, tested, x, y, (width, _LOSS_ROWS), name, _TRAINING)]
 
 

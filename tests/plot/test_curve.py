@@ -64,3 +64,29 @@ def test_the_run_spans_its_steps_or_else_its_epochs():
     assert curve.span(Metrics("m", epochs=epochs)) == (1, 5)
     assert curve.place_of(epochs[1]) == 5
     assert curve.place_of(Epoch(99, 1, 0.5)) == 99
+
+
+@pytest.mark.parametrize(
+    ("count", "every", "words"),
+    [
+        (0, 1, "mean of the epoch"),
+        (10, 1, "every step"),
+        (10, 100, "every 100th step"),
+        (94, 100, "mean of about 3, every 100th step"),
+        (9380, 1, "mean of about 94 steps"),
+    ],
+)
+def test_what_a_column_stands_for_is_said(count: int, every: int, words: str):
+    run = Metrics("m", steps=tuple(Step(n * every, 1, n * every, 1.0) for n in range(count)))
+    assert curve.in_words(run, 100) == words
+
+
+def test_steps_without_a_rhythm_are_said_to_be_some():
+    run = Metrics("m", steps=tuple(Step(at, 1, at, 1.0) for at in (0, 1, 5)))
+    assert curve.in_words(run, 100) == "every written step"
+
+
+def test_noisy_batches_are_gathered_where_there_are_enough():
+    assert len(curve.columns(steps(*range(32)), 1000)) == 32
+    assert len(curve.columns(steps(*range(94)), 1000)) == 32
+    assert len(curve.columns(steps(*range(800)), 1000)) == 100

@@ -70,10 +70,21 @@ def test_steps_that_begin_again_in_each_epoch_go_on_along_the_run(write: Write):
     assert [e.at for e in found.epochs] == [10, 21]
 
 
-def test_the_time_is_that_of_the_last_step_or_the_sum_of_the_epochs(write: Write):
-    assert read_metrics(write(step(0), step(250))).seconds == 2.5
-    assert read_metrics(write(epoch(1), epoch(2))).seconds == 1.0
+def test_the_time_is_what_the_run_said_last(write: Write):
+    assert read_metrics(write(step(0), step(250), epoch(1))).seconds == 2.5
+    assert read_metrics(write(step(0), epoch(1), epoch(2) | {"seconds": 0.75})).seconds == 0.75
     assert read_metrics(write(graded())).seconds is None
+
+
+@pytest.mark.parametrize(
+    ("numbers", "reached", "every"),
+    [((), 0, 1), ((5,), 1, 1), ((0, 1, 2), 3, 1), ((0, 100, 200), 201, 100), ((0, 1, 5), 6, 0)],
+)
+def test_the_rhythm_of_the_steps_is_found(
+    write: Write, numbers: tuple[int, ...], reached: int, every: int
+):
+    found = read_metrics(write(*map(step, numbers), graded()))
+    assert (found.reached, found.every) == (reached, every)
 
 
 def test_an_epoch_needs_no_test(write: Write):
@@ -89,13 +100,20 @@ def test_a_test_needs_no_matrix_and_no_samples(write: Write):
 
 
 def test_settings_are_shown_as_people_write_them(write: Write):
-    start = START | {"momentum": 0.0, "odd\u202e": "a\nb" + "x" * 99, "list": [1]}
+    start = START | {
+        "momentum": 0.0,
+        "odd\u202e": "a\nb" + "x" * 99,
+        "network": [784, 10],
+        "nested": [[1]],
+        "load": None,
+    }
     shown = dict(shown_settings(read_metrics(write(start, step(0)))))
     assert shown["shuffle"] == "yes"
     assert shown["momentum"] == "0"
     assert shown["odd\\u202e"].startswith("a bxxx")
     assert len(shown["odd\\u202e"]) == 60
-    assert "list" not in shown
+    assert shown["network"] == "784-10"
+    assert not {"nested", "load"} & set(shown)
 
 
 BAD = {
