@@ -49,4 +49,3 @@ def test_a_chain_bound_too_loose_takes_nothing_away_from_local_agreement(verdict
 @pytest.mark.parametrize("status", WRONG)
 def test_a_chain_verdict_that_is_wrong_counts(verdict, status: Status):
     assert not Report("p", (0,), (verdict(0), verdict(0, status=status, mode=Mode.CHAIN)))
-
