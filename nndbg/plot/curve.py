@@ -89,14 +89,14 @@ def in_words(metrics: Metrics, most: int) -> str:
     """What a column stands for when the steps are gathered into at most `most` of them."""
     count = len(metrics.steps)
     if not count:
-        return "mean of the epoch"
+        return "means of epochs"
     which = "step" if metrics.every == 1 else "written step"
     if metrics.every > 1:
         which = f"{metrics.every:,}th step"
     share = round(count / _count(count, most))
     if share > 1 and metrics.every == 1:
-        return f"mean of about {share:,} steps"
-    return f"every {which}" if share == 1 else f"mean of about {share:,}, every {which}"
+        return f"means of {share:,} steps"
+    return f"every {which}" if share == 1 else f"means of {share:,}, every {which}"
 
 
 def first_nonfinite(metrics: Metrics) -> str:

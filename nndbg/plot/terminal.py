@@ -141,14 +141,13 @@ def _loss_chart(metrics: Metrics, width: int) -> list[Text]:
         lines = [[(at, loss) for at, loss in trained if math.isfinite(loss)]]
     title = Text.assemble(
         ("Loss", _STRONG),
-        "  ",
-        ("⣀⠤⠒", _TRAINING),
-        (f" training, {curve.in_words(metrics, most)}", _DIM),
+        (", logarithmic" if y.is_logarithmic else "", _DIM),
+        ("  ⣀⠤⠒", _TRAINING),
+        (" training", _DIM),
+        ("  ●" if tested else "", _TEST),
+        (" test" if tested else "", _DIM),
+        (f"  {curve.in_words(metrics, most)}", _DIM),
     )
-    if tested:
-        title.append_text(Text.assemble("  ", ("●", _TEST), (" test", _DIM)))
-    if y.is_logarithmic:
-        title.append("  (logarithmic)", _DIM)
     x = axis.of_steps(first, last, max(2, width // 14))
     name = "step" if metrics.steps else "epoch"
     title.truncate(width, overflow="ellipsis")

@@ -69,11 +69,11 @@ def test_the_run_spans_its_steps_or_else_its_epochs():
 @pytest.mark.parametrize(
     ("count", "every", "words"),
     [
-        (0, 1, "mean of the epoch"),
+        (0, 1, "means of epochs"),
         (10, 1, "every step"),
         (10, 100, "every 100th step"),
-        (94, 100, "mean of about 3, every 100th step"),
-        (9380, 1, "mean of about 94 steps"),
+        (94, 100, "means of 3, every 100th step"),
+        (9380, 1, "means of 94 steps"),
     ],
 )
 def test_what_a_column_stands_for_is_said(count: int, every: int, words: str):

@@ -74,7 +74,7 @@ def test_the_page_says_what_was_measured(run: Metrics, images: np.ndarray):
     assert "Training run" in text
     assert "learning_rate 0.01" in text
     assert "test accuracy82.00%of 1,000 samples" in text
-    assert "range and mean of about 8 steps" in text
+    assert "range and means of 8 steps" in text
     assert "3 taken for 4: 2 of 100, 2.0%" in text
     assert "3 right: 82 of 100, 82.0%" in text
     assert "18.0%18 of 100" in text

@@ -159,4 +159,4 @@ def test_no_text_steers_the_terminal(write: Write):
 
 def test_many_steps_are_drawn_quickly(write: Write):
     run = read_metrics(write(*whole_run(10, 1000)))
-    assert "mean of about 69 steps" in told(run, None)
+    assert "means of 69 steps" in told(run, None)
