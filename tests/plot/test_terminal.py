@@ -44,8 +44,8 @@ def test_settings_break_between_each_other_only(write: Write):
 
 
 def test_wide_terminals_have_the_charts_side_by_side(run: Metrics):
-    assert not re.search("Loss .*Test accuracy", told(run, None, 109))
-    assert re.search("Loss .*Test accuracy", told(run, None, 110))
+    assert not re.search("Loss.*Test accuracy", told(run, None, 109))
+    assert re.search("Loss.*Test accuracy", told(run, None, 110))
 
 
 def test_every_epoch_has_its_mark(run: Metrics):
