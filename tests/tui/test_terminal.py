@@ -93,7 +93,7 @@ def test_a_walk_through_the_trainer(terminal, tiny, size):
     tmux.press("n")
     tmux.until("stopped after load_x of step 0", "[64, 784] f32")
     tmux.press("s")
-    tmux.until("step 0 is complete", "✓ update_W1 agree", "▶")
+    tmux.until("step 0 is complete", "✓ grad_z2", "▶")
     tmux.press("?")
     tmux.until("Run until an op is wrong.")
     tmux.press("q")
