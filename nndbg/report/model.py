@@ -35,7 +35,17 @@ class Report:
 
     @property
     def agrees(self) -> bool:
-        """Whether every output of every step was checked and agrees.
+        """Whether every output of every step was checked and agrees."""
+        return (
+            self.error is None
+            and bool(self.verdicts)
+            and not any(v.status.is_wrong for v in self.verdicts)
+            and not self.unproved
+        )
+
+    @property
+    def unproved(self) -> tuple[Verdict, ...]:
+        """The verdicts that leave open whether their output is right.
 
         A chain bound that has grown too loose to say anything takes nothing away from the local
         one of the same output.
@@ -45,13 +55,8 @@ class Report:
             for v in self.verdicts
             if v.status is Status.AGREE and v.subject.mode is Mode.LOCAL
         }
-        return (
-            self.error is None
-            and bool(self.verdicts)
-            and all(
-                v.status is Status.AGREE or (v.status is Status.UNCHECKED and _output(v) in proved)
-                for v in self.verdicts
-            )
+        return tuple(
+            v for v in self.verdicts if v.status is Status.UNCHECKED and _output(v) not in proved
         )
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from nndbg.output import write_text
-from nndbg.report import as_json, as_terminal
+from nndbg.report import as_html, as_json, as_junit, as_markdown, as_sarif, as_terminal
 from nndbg.report.model import Report
 
 _LOG_WIDTH = 120
@@ -25,6 +25,10 @@ def _terminal(report: Report) -> str:
 RENDERERS: Mapping[str, Callable[[Report], str]] = {
     "terminal": _terminal,
     "json": as_json.render,
+    "html": as_html.render,
+    "sarif": as_sarif.render,
+    "junit": as_junit.render,
+    "markdown": as_markdown.render,
 }
 
 
