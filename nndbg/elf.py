@@ -18,7 +18,7 @@ from nndbg.errors import UsageError
 
 _SHF_EXECINSTR = 0x4
 # What the parsers of ELF and DWARF raise on damaged files, by intention and otherwise.
-_DAMAGE = (
+DAMAGE = (
     ELFError,
     DWARFError,
     ArithmeticError,
@@ -87,7 +87,7 @@ class Executable:
             try:
                 section = ELFFile(stream).get_section_by_name(name)
                 return None if section is None else bytes(section.data())
-            except _DAMAGE as error:
+            except DAMAGE as error:
                 raise UsageError(
                     f"{self.path}: its section {name} cannot be read ({_reason(error)}). "
                     "Link it again."
@@ -146,7 +146,7 @@ class Executable:
         with self.path.open("rb") as stream:
             try:
                 rows = sorted(_line_rows(ELFFile(stream)), key=lambda r: (r[0], r[1] is not None))
-            except _DAMAGE as error:
+            except DAMAGE as error:
                 raise UsageError(
                     f"{self.path}: its line information cannot be read ({_reason(error)}). "
                     "Rebuild it, or strip it with `strip --strip-debug`."
@@ -186,7 +186,7 @@ def read_executable(path: Path) -> Executable:
         raise UsageError(
             f"{path}: not an ELF executable ({error}). Name the program itself, not its source."
         ) from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise UsageError(
             f"{path}: a damaged ELF file ({_reason(error)}). Link it again."
         ) from error

@@ -9,8 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from numpy.typing import NDArray
+
 from nndbg.reference import KINDS, Kind
 from nndbg.reference.kinds import Parameter
+
+AnyArray = NDArray[Any]
 
 DTYPES: Mapping[str, np.dtype[Any]] = {
     "f32": np.dtype("<f4"),
@@ -105,7 +109,8 @@ class Op:
     """One operation of the step: which buffer takes which part, and where it is complete.
 
     `key` is its place in the map's text. Where `when` is given, a step has the op only if the
-    condition holds as the step begins.
+    condition holds as the step begins. `transposed` are the parts whose buffers hold their
+    transpose.
     """
 
     key: tuple[str | int, ...]
@@ -115,7 +120,12 @@ class Op:
     outputs: Mapping[str, str]
     done: Boundary
     parameters: Mapping[str, Parameter]
+    transposed: frozenset[str] = frozenset()
     when: Condition | None = None
+
+    def oriented(self, part: str, array: AnyArray) -> AnyArray:
+        """Return what a buffer holds as its part takes it, or a part as its buffer holds it."""
+        return array.T if part in self.transposed else array
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,251 @@
+"""The variables of a program written in C, C++ or Rust, from its DWARF: where they lie, what they are.
+
+Assembly has none of this: its data symbols carry no types. DWARF 5, section numbers below.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elftools.dwarf.die import DIE
+from elftools.dwarf.dwarf_expr import DWARFExprParser
+from elftools.elf.elffile import ELFFile
+
+from nndbg.elf import DAMAGE
+
+_STEP = re.compile(r"(?P<arrow>->|\.)(?P<field>[A-Za-z_]\w*)|\[(?P<index>\d{1,9})\]")
+_NAME = re.compile(r"[A-Za-z_][\w:]*")
+# Section 7.8, table 7.11.
+_FLOAT, _SIGNED, _SIGNED_CHAR, _UNSIGNED, _UNSIGNED_CHAR = 0x04, 0x05, 0x06, 0x07, 0x08
+_LETTERS = {
+    _FLOAT: "f",
+    _SIGNED: "i",
+    _SIGNED_CHAR: "i",
+    _UNSIGNED: "u",
+    _UNSIGNED_CHAR: "u",
+}
+_TRANSPARENT = {
+    "DW_TAG_typedef",
+    "DW_TAG_const_type",
+    "DW_TAG_volatile_type",
+    "DW_TAG_restrict_type",
+    "DW_TAG_atomic_type",
+}
+_RECORDS = {"DW_TAG_structure_type", "DW_TAG_union_type", "DW_TAG_class_type"}
+
+
+class VariableError(LookupError):
+    """No such variable or member; the message says what there is instead."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What an expression such as `net->hidden.W[1]` names.
+
+    It lies at `address` as linked; where that goes through pointers, each of `hops` is what is
+    added to the pointer read there. `dtype` is that of its elements ("" for a record), `extents`
+    those of an array. Of a pointer, `is_pointer`, both describe what it points to.
+    """
+
+    address: int
+    hops: tuple[int, ...]
+    dtype: str
+    extents: tuple[int, ...]
+    is_pointer: bool
+    size: int
+
+
+class Variables:
+    """The variables with a fixed address of one executable; read once."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the DWARF of `path`; where there is none, it has no variables."""
+        self._stream = path.open("rb")
+        self._found: dict[str, tuple[int, DIE]] = {}
+        try:
+            elf = ELFFile(self._stream)
+            if elf.has_dwarf_info():
+                self._found = dict(_statics(elf))
+        except DAMAGE:
+            self._found = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def find(self, text: str) -> Variable:
+        """Return what `text` names: a variable, then members, elements and arrows as in C.
+
+        Raises VariableError.
+        """
+        start = _NAME.match(text)
+        if start is None or start[0] not in self._found:
+            raise VariableError(f"no variable {start[0] if start else text!r} in its DWARF")
+        address, kind = self._found[start[0]]
+        hops: list[int] = []
+        offset, at = 0, start.end()
+        while at < len(text):
+            step = _STEP.match(text, at)
+            if step is None:
+                raise VariableError(f"{text[at:]!r} is neither .MEMBER, ->MEMBER nor [INDEX]")
+            so_far, at = text[:at], step.end()
+            kind = _bare(kind)
+            if kind.tag == "DW_TAG_pointer_type" and (step["arrow"] == "->" or step["index"]):
+                if hops:
+                    hops[-1] += offset
+                else:
+                    address += offset
+                hops.append(0)
+                offset, kind = 0, _bare(_type(kind))
+                if step["index"]:
+                    offset = int(step["index"]) * _size(kind)
+                    continue
+            if step["index"]:
+                kind, more = _element(so_far, kind, int(step["index"]))
+            else:
+                kind, more = _member(so_far, kind, step["field"])
+            offset += more
+        if hops:
+            hops[-1] += offset
+        else:
+            address += offset
+        return _described(address, tuple(hops), _bare(kind))
+
+
+def _described(address: int, hops: tuple[int, ...], kind: DIE) -> Variable:
+    is_pointer = kind.tag == "DW_TAG_pointer_type"
+    size = _size(kind)
+    if is_pointer:
+        kind = _bare(_type(kind))
+    extents: list[int] = []
+    while kind.tag == "DW_TAG_array_type":
+        extents += _extents(kind)
+        kind = _bare(_type(kind))
+    return Variable(address, hops, _dtype(kind), tuple(extents), is_pointer, size)
+
+
+def _statics(elf: ELFFile) -> Iterator[tuple[str, tuple[int, DIE]]]:
+    """Yield variables with a fixed address; those of functions as `function::name`."""
+    dwarf = elf.get_dwarf_info()
+    for unit in dwarf.iter_CUs():
+        parser = DWARFExprParser(unit.structs)
+        for die in unit.get_top_DIE().iter_children():
+            if die.tag == "DW_TAG_variable":
+                yield from _static(die, "", parser)
+            elif die.tag == "DW_TAG_subprogram" and die.has_children:
+                for inner in die.iter_children():
+                    if inner.tag == "DW_TAG_variable":
+                        yield from _static(inner, f"{_name(die)}::", parser)
+
+
+def _static(die: DIE, scope: str, parser: DWARFExprParser) -> Iterator[tuple[str, tuple[int, DIE]]]:
+    place = die.attributes.get("DW_AT_location")
+    if place is None or place.form != "DW_FORM_exprloc":
+        return
+    steps = parser.parse_expr(place.value)
+    if len(steps) != 1 or steps[0].op_name != "DW_OP_addr":
+        return
+    declared = die
+    if "DW_AT_specification" in die.attributes:
+        declared = die.get_DIE_from_attribute("DW_AT_specification")
+    if "DW_AT_type" in declared.attributes:
+        yield scope + _name(declared), (steps[0].args[0], _type(declared))
+
+
+def _name(die: DIE) -> str:
+    attribute = die.attributes.get("DW_AT_name")
+    return attribute.value.decode(errors="replace") if attribute else ""
+
+
+def _type(die: DIE) -> DIE:
+    if "DW_AT_type" not in die.attributes:
+        raise VariableError("a pointer to void has no elements to name")
+    return die.get_DIE_from_attribute("DW_AT_type")
+
+
+def _bare(kind: DIE) -> DIE:
+    """Return the type without its typedefs and qualifiers."""
+    while kind.tag in _TRANSPARENT and "DW_AT_type" in kind.attributes:
+        kind = _type(kind)
+    return kind
+
+
+def _member(owner: str, kind: DIE, name: str) -> tuple[DIE, int]:
+    members = _members(kind)
+    if name not in members:
+        has = f"it has {', '.join(members)}" if members else f"it is no struct ({kind.tag[7:]})"
+        raise VariableError(f"{owner} has no member {name}: {has}")
+    return members[name]
+
+
+def _members(kind: DIE) -> Mapping[str, tuple[DIE, int]]:
+    """Return the members of a record with their types and offsets; unnamed records opened."""
+    if kind.tag not in _RECORDS:
+        return {}
+    found: dict[str, tuple[DIE, int]] = {}
+    for die in kind.iter_children():
+        if die.tag != "DW_TAG_member":
+            continue
+        location = die.attributes.get("DW_AT_data_member_location")
+        offset = location.value if location is not None and isinstance(location.value, int) else 0
+        if _name(die):
+            found[_name(die)] = (_type(die), offset)
+        else:
+            inner = _members(_bare(_type(die)))
+            found.update({name: (t, offset + more) for name, (t, more) in inner.items()})
+    return found
+
+
+def _element(owner: str, kind: DIE, index: int) -> tuple[DIE, int]:
+    if kind.tag != "DW_TAG_array_type":
+        raise VariableError(f"{owner} is no array")
+    extents = _extents(kind)
+    if extents[0] and index >= extents[0]:
+        raise VariableError(f"{owner} has {extents[0]} elements, and [{index}] is none of them")
+    if len(extents) > 1:
+        raise VariableError(f"{owner} has {len(extents)} axes: name it whole, with its shape")
+    element = _bare(_type(kind))
+    return element, index * _size(element)
+
+
+def _extents(kind: DIE) -> list[int]:
+    """Return the extents of an array type, 0 where one is not stated."""
+    found = []
+    for die in kind.iter_children():
+        if die.tag != "DW_TAG_subrange_type":
+            continue
+        count, upper = die.attributes.get("DW_AT_count"), die.attributes.get("DW_AT_upper_bound")
+        value: Any = count.value if count else upper.value + 1 if upper else 0
+        found.append(value if isinstance(value, int) else 0)
+    return found
+
+
+def _size(kind: DIE) -> int:
+    if kind.tag == "DW_TAG_pointer_type":
+        return 8
+    if kind.tag == "DW_TAG_array_type":
+        total = _size(_bare(_type(kind)))
+        for extent in _extents(kind):
+            total *= extent
+        return total
+    size = kind.attributes.get("DW_AT_byte_size")
+    return int(size.value) if size else 0
+
+
+def _dtype(kind: DIE) -> str:
+    """Return the map's name of a number's type, "" for anything else."""
+    encoding = kind.attributes.get("DW_AT_encoding")
+    letter = _LETTERS.get(encoding.value) if encoding else None
+    if kind.tag == "DW_TAG_enumeration_type":
+        letter = "i"
+    width = _size(kind) * 8
+    name = f"{letter}{width}"
+    known = {"f32", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"}
+    return name if name in known else ""
