@@ -1,4 +1,4 @@
-"""The variables of a program written in C, C++ or Rust, from its DWARF: where they lie, what they are.
+"""The variables of a program in C, C++ or Rust, from its DWARF: where they lie, what they are.
 
 Assembly has none of this: its data symbols carry no types. DWARF 5, section numbers below.
 """
@@ -180,9 +180,13 @@ def _bare(kind: DIE) -> DIE:
 def _member(owner: str, kind: DIE, name: str) -> tuple[DIE, int]:
     members = _members(kind)
     if name not in members:
-        has = f"it has {', '.join(members)}" if members else f"it is no struct ({kind.tag[7:]})"
+        has = f"it has {', '.join(members)}" if members else f"it is no struct ({_word(kind)})"
         raise VariableError(f"{owner} has no member {name}: {has}")
     return members[name]
+
+
+def _word(kind: DIE) -> str:
+    return str(kind.tag).removeprefix("DW_TAG_").replace("_", " ")
 
 
 def _members(kind: DIE) -> Mapping[str, tuple[DIE, int]]:

@@ -327,8 +327,7 @@ class _Parser:
                 if first != meaning:
                     self.fail(
                         key,
-                        f"op {op}: {where} but {has}, "
-                        f"and {kind.name} is {_signature(kind)}",
+                        f"op {op}: {where} but {has}, and {kind.name} is {_signature(kind)}",
                     )
 
     def matched(
