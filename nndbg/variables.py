@@ -5,11 +5,12 @@ Assembly has none of this: its data symbols carry no types. DWARF 5, section num
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from elftools.dwarf.die import DIE
 from elftools.dwarf.dwarf_expr import DWARFExprParser
@@ -64,10 +65,12 @@ class Variables:
 
     def __init__(self, path: Path) -> None:
         """Read the DWARF of `path`; where there is none, it has no variables."""
-        self._stream = path.open("rb")
         self._found: dict[str, tuple[int, DIE]] = {}
+        # Types are read when they are asked for, so the file stays mapped.
+        with path.open("rb") as file:
+            contents = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         try:
-            elf = ELFFile(self._stream)
+            elf = ELFFile(cast(IO[bytes], contents))
             if elf.has_dwarf_info():
                 self._found = dict(_statics(elf))
         except DAMAGE:
@@ -75,10 +78,6 @@ class Variables:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._found)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
 
     def find(self, text: str) -> Variable:
         """Return what `text` names: a variable, then members, elements and arrows as in C.

@@ -37,9 +37,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def variables(program: Path):
-    found = Variables(program)
-    yield found
-    found.close()
+    return Variables(program)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +101,4 @@ def test_what_is_not_there_is_told_by_what_is(variables, text, says):
 def test_a_program_without_dwarf_has_no_variables(program, tmp_path):
     stripped = tmp_path / "stripped"
     subprocess.run(["strip", "-g", "-o", str(stripped), str(program)], check=True, timeout=60)
-    found = Variables(stripped)
-    assert list(found) == []
-    found.close()
+    assert list(Variables(stripped)) == []

@@ -9,7 +9,7 @@ from nndbg.capture import Capture, Flat
 from nndbg.errors import ProgramError
 from nndbg.inferior.process import Inferior, Stop
 from nndbg.inferior.reader import Reader, Snapshot
-from nndbg.layermap import Buffer, Op, PlacedMap
+from nndbg.layermap import Buffer, Op, Place, PlacedMap
 
 _LAST_WORDS = 3
 
@@ -178,9 +178,9 @@ class LiveSource:
         self._running.enable(sorted(self._heard - wanted), on=False)
         self._heard = wanted
 
-    def _seek(self, step: int, target: int) -> None:
+    def _seek(self, step: int, target: Place) -> None:
         """Let the program run to `step` with one stop, at the boundary that it seeks by itself."""
-        self._running.memory.write(target + self._running.load_offset, step.to_bytes(8, "little"))
+        self._running.memory.write(self._reader.address(target), step.to_bytes(8, "little"))
         self._running.enable(self._step_breakpoints, on=False)
         seeks = {self._running.break_at(address) for address in self._placed.seek}
         if self._resume().is_exit:

@@ -11,7 +11,7 @@ import numpy as np
 from nndbg.capture import Flat
 from nndbg.errors import ProgramError
 from nndbg.inferior.process import Inferior
-from nndbg.layermap import Buffer, PlacedMap
+from nndbg.layermap import Buffer, Place, PlacedMap
 from nndbg.layermap.model import DTYPES
 
 # Buffers that lie closer than this are read in one go.
@@ -102,9 +102,19 @@ class Reader:
             )
         return self._constants[buffer.name]
 
-    def integer(self, address: int, dtype: str) -> int:
-        """Return the integer at an address as linked."""
-        return int(self._read(address + self._inferior.load_offset, DTYPES[dtype], 1)[0])
+    def integer(self, place: Place, dtype: str) -> int:
+        """Return the integer at a place."""
+        return int(self._read(self.address(place), DTYPES[dtype], 1)[0])
+
+    def address(self, place: Place) -> int:
+        """Return where a place is, as loaded; 0 where a pointer on the way is null."""
+        address = place.address + self._inferior.load_offset
+        for hop in place.hops:
+            pointer = int(self._read(address, DTYPES["u64"], 1)[0])
+            if not pointer:
+                return 0
+            address = pointer + hop
+        return address
 
     def _plan(self) -> tuple[_Span, ...]:
         """Group the buffers that lie at symbols into stretches to read at once."""
@@ -142,10 +152,7 @@ class Reader:
         return min(following, default=linked) - linked
 
     def _address_of(self, buffer: Buffer) -> int:
-        place = self._placed.places[buffer.name]
-        if buffer.is_pointer:
-            return self.integer(place, "u64")
-        return place + self._inferior.load_offset
+        return self.address(self._placed.places[buffer.name])
 
     def _sizes(self) -> dict[str, int]:
         sizes: dict[str, int] = {}

@@ -2,7 +2,7 @@
 
 from nndbg.layermap.model import Boundary, Buffer, Condition, LayerMap, Op, Phase, Seek, Size
 from nndbg.layermap.parse import MAIN_PHASE, parse_map
-from nndbg.layermap.place import SECTION, PlacedMap, load_map, place_map
+from nndbg.layermap.place import SECTION, Place, PlacedMap, load_map, place_map
 
 __all__ = [
     "MAIN_PHASE",
@@ -13,6 +13,7 @@ __all__ = [
     "LayerMap",
     "Op",
     "Phase",
+    "Place",
     "PlacedMap",
     "Seek",
     "Size",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,6 +13,7 @@ from nndbg.elf import Executable, Symbol
 from nndbg.errors import MapError, UsageError
 from nndbg.layermap.model import DTYPES, Boundary, Buffer, LayerMap, Size
 from nndbg.layermap.parse import MAIN_PHASE, parse_map
+from nndbg.variables import VariableError, Variables
 
 SECTION = ".nndbg"
 _POINTER_SIZE = 8
@@ -19,22 +21,38 @@ _LARGEST_MAP = 1 << 20
 
 
 @dataclass(frozen=True)
-class PlacedMap:
-    """A layer map with the addresses, as linked, of everything that it names.
+class Place:
+    """Where a variable lies: at `address` as linked, or where pointers lead from there.
 
-    `places` holds for each buffer where it begins, or where its pointer lies.
+    At each hop the pointer at the place so far is read, and the hop added to it.
+    """
+
+    address: int
+    hops: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return "".join(
+            [f"{self.address:#x}", *(f" -> +{hop}" if hop else " ->" for hop in self.hops)]
+        )
+
+
+@dataclass(frozen=True)
+class PlacedMap:
+    """A layer map with the places, as linked, of everything that it names.
+
+    `places` holds for each buffer where it begins.
     """
 
     layer_map: LayerMap
     executable: Executable
-    places: Mapping[str, int]
-    size_places: Mapping[str, int]
-    counter: int | None
-    seek_target: int | None
+    places: Mapping[str, Place]
+    size_places: Mapping[str, Place]
+    counter: Place | None
+    seek_target: Place | None
     seek: tuple[int, ...]
     step: tuple[int, ...]
     done: Mapping[str, tuple[int, ...]]
-    conditions: Mapping[str, int]
+    conditions: Mapping[str, Place]
 
 
 def load_map(
@@ -103,12 +121,27 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
     )
 
 
+@dataclass(frozen=True)
+class _Data:
+    """A variable: `size` in bytes is 0 where not recorded, `dtype` "" where not known."""
+
+    place: Place
+    size: int
+    is_code: bool = False
+    dtype: str = ""
+
+
 class _Placer:
     """Looks names up in one executable; its errors name the line of the map."""
 
     def __init__(self, layer_map: LayerMap, executable: Executable) -> None:
         self.map = layer_map
         self.executable = executable
+
+    @cached_property
+    def variables(self) -> Variables:
+        """What the program's debug information says of its data."""
+        return Variables(self.executable.path)
 
     def symbol(self, key: tuple[str | int, ...], name: str) -> Symbol:
         symbol = self.executable.symbols.get(name)
@@ -124,24 +157,47 @@ class _Placer:
             )
         return symbol
 
-    def variable(self, key: tuple[str | int, ...], name: str, dtype: str) -> int:
+    def data(self, key: tuple[str | int, ...], name: str) -> _Data:
+        """Return the variable `name`: a symbol, or what C would call it by the DWARF."""
+        if name not in self.executable.symbols and (found := self.declared(key, name)):
+            return found
         symbol = self.symbol(key, name)
+        return _Data(Place(symbol.address), symbol.size, symbol.is_code)
+
+    def declared(self, key: tuple[str | int, ...], name: str) -> _Data | None:
+        """Return the variable as the DWARF has it, None where `name` is not of its kind."""
+        try:
+            found = self.variables.find(name)
+        except VariableError as error:
+            if _is_member(name):
+                raise MapError(f"{self.map.at(*key)}: {name}: {error}.") from error
+            return None
+        return _Data(Place(found.address, found.hops), found.size, dtype=found.dtype)
+
+    def variable(self, key: tuple[str | int, ...], name: str, dtype: str) -> Place:
+        data = self.data(key, name)
         size = DTYPES[dtype].itemsize
-        if 0 < symbol.size < size:
+        if 0 < data.size < size:
             raise MapError(
                 f"{self.map.at(*key)}: {name} is read as {dtype}, {size} bytes, "
-                f"but its symbol holds {symbol.size}. Correct the dtype or the symbol."
+                f"but its symbol holds {data.size}. Correct the dtype or the symbol."
             )
-        return symbol.address
+        return data.place
 
-    def buffer(self, buffer: Buffer) -> int:
+    def buffer(self, buffer: Buffer) -> Place:
         key = ("buffers", buffer.name)
-        if buffer.is_pointer:
-            return self.variable(key, buffer.symbol, "u64")
-        symbol = self.symbol(key, buffer.symbol)
-        if symbol.is_code:
+        data = self.data(key, buffer.symbol)
+        if data.dtype not in ("", buffer.dtype):
             raise MapError(
-                f"{self.map.at(*key)}: {buffer.symbol} is code at {symbol.address:#x}, "
+                f"{self.map.at(*key)}: buffer {buffer.name} is {buffer.dtype} here, and "
+                f"{data.dtype} by the program's debug information. Correct the dtype."
+            )
+        if buffer.is_pointer:
+            place = self.variable(key, buffer.symbol, "u64")
+            return Place(place.address, (*place.hops, 0))
+        if data.is_code:
+            raise MapError(
+                f"{self.map.at(*key)}: {buffer.symbol} is code at {data.place}, "
                 f"and buffer {buffer.name} is data. Name the symbol of the array."
             )
         unbounded = [a for a in buffer.shape if isinstance(a, str) and not self.largest(a)]
@@ -152,14 +208,14 @@ class _Placer:
             )
         largest = {name: size.largest or 1 for name, size in self.map.sizes.items()}
         wanted = buffer.elements(largest) * DTYPES[buffer.dtype].itemsize
-        if 0 < symbol.size < wanted:
+        if 0 < data.size < wanted:
             extents = ", ".join(map(str, buffer.extents(largest)))
             raise MapError(
                 f"{self.map.at(*key)}: buffer {buffer.name} is [{extents}] {buffer.dtype}, "
-                f"{wanted} bytes, but its symbol holds {symbol.size}. "
+                f"{wanted} bytes, but its symbol holds {data.size}. "
                 f"Correct the shape here or the reservation of {buffer.symbol} in the program."
             )
-        return symbol.address
+        return data.place
 
     def largest(self, size: str) -> int | None:
         return self.map.sizes[size].largest
@@ -197,4 +253,8 @@ class _Placer:
         return addresses
 
 
-__all__ = ["SECTION", "PlacedMap", "Size", "load_map", "place_map"]
+def _is_member(name: str) -> bool:
+    return any(sign in name for sign in (".", "->", "["))
+
+
+__all__ = ["SECTION", "Place", "PlacedMap", "Size", "load_map", "place_map"]

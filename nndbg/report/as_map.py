@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nndbg.layermap import Buffer, Op, PlacedMap, Size
+from nndbg.layermap import Buffer, Op, Place, PlacedMap, Size
 from nndbg.text import printable
 
 
@@ -24,16 +24,17 @@ def _size(placed: PlacedMap, size: Size) -> Sequence[str]:
     if size.symbol is None:
         return size.name, str(size.largest)
     most = f"at most {size.largest}" if size.largest is not None else "any"
-    return size.name, f"{most}, read from {size.symbol} at {placed.size_places[size.name]:#x}"
+    return size.name, f"{most}, read from {size.symbol} at {placed.size_places[size.name]}"
 
 
 def _buffer(placed: PlacedMap, buffer: Buffer) -> Sequence[str]:
-    place = f"{placed.places[buffer.name]:#x}"
+    place = placed.places[buffer.name]
+    pointer = Place(place.address, place.hops[:-1])
     return (
         buffer.name,
         buffer.dtype,
         f"[{', '.join(map(str, buffer.shape))}]",
-        f"where {buffer.symbol} at {place} points" if buffer.is_pointer else f"at {place}",
+        f"where {buffer.symbol} at {pointer} points" if buffer.is_pointer else f"at {place}",
         "constant" if buffer.is_constant else "",
     )
 

@@ -10,7 +10,7 @@ import pytest
 
 from nndbg.elf import Executable, read_executable
 from nndbg.errors import MapError, UsageError
-from nndbg.layermap import PlacedMap, load_map, parse_map, place_map
+from nndbg.layermap import Place, PlacedMap, load_map, parse_map, place_map
 
 
 @pytest.fixture(scope="session")
@@ -40,14 +40,14 @@ def test_the_map_in_the_program_is_the_one_beside_its_source(executable, text):
 def test_everything_that_the_map_names_has_its_address(executable):
     placed = load_map(executable)
     symbols = executable.symbols
-    assert placed.places["W1"] == symbols["W1"].address
-    assert placed.places["images"] == symbols["train_images"].address
-    assert placed.counter == symbols["step"].address
-    assert placed.seek_target == symbols["seek_step"].address
+    assert placed.places["W1"] == Place(symbols["W1"].address)
+    assert placed.places["images"] == Place(symbols["train_images"].address, (0,))
+    assert placed.counter == Place(symbols["step"].address)
+    assert placed.seek_target == Place(symbols["seek_step"].address)
     assert placed.size_places == {
-        "batch": symbols["batch_rows"].address,
-        "samples": symbols["train_count"].address,
-        "tests": symbols["test_count"].address,
+        "batch": Place(symbols["batch_rows"].address),
+        "samples": Place(symbols["train_count"].address),
+        "tests": Place(symbols["test_count"].address),
     }
     assert placed.step == executable.probe_addresses("nn", "step")
     assert placed.seek == executable.probe_addresses("nn", "seek")

@@ -27,7 +27,8 @@ def test_it_shows_every_size_buffer_and_op(placed: PlacedMap):
 
 def test_it_shows_every_address(placed: PlacedMap):
     shown = render(placed)
-    addresses = {*placed.places.values(), *placed.size_places.values()}
+    places = [*placed.places.values(), *placed.size_places.values()]
+    addresses = {place.address for place in places}
     addresses |= {a for found in placed.done.values() for a in found}
     for address in addresses:
         assert f"{address:#x}" in shown
