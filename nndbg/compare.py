@@ -108,7 +108,7 @@ def judge(
         raise ValueError(f"{subject.buffer} is {actual.shape}, its reference {expected.shape}")
     if actual.size == 0:
         raise ValueError(f"{subject.buffer} has no elements to compare")
-    bad, unknown = _wrong(actual, expected)
+    bad, unknown = wrong_elements(actual, expected)
     count = int(np.count_nonzero(bad))
     status, says = Status.AGREE, ""
     if count:
@@ -182,7 +182,9 @@ def bits(array: NDArray[Any]) -> NDArray[Any]:
     return array.view(f"u{array.dtype.itemsize}")
 
 
-def _wrong(actual: NDArray[Any], expected: Bounded) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def wrong_elements(
+    actual: NDArray[Any], expected: Bounded
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which elements are wrong, and of which nothing is known.
 
     Infinity agrees with the same infinity; a NaN agrees with nothing, not even with a NaN.
