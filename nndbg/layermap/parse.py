@@ -138,7 +138,8 @@ class _Parser:
     def integer_dtype(self, key: Key, table: Table) -> str:
         dtype = self.dtype(key, table.get("dtype", "i64"))
         if DTYPES[dtype].kind not in "iu":
-            self.fail(key, f"read as {dtype}, and an integer is wanted: i64, u32, ...")
+            integers = " ".join(name for name, kind in DTYPES.items() if kind.kind in "iu")
+            self.fail(key, f"read as {dtype}, and an integer is wanted: {integers}")
         return dtype
 
     def size(self, name: str, value: object) -> Size:

@@ -314,7 +314,7 @@ REFUSED = {
         '"i32"',
         '"f32"',
         "n =",
-        "read as f32, and an integer is wanted: i64, u32",
+        "read as f32, and an integer is wanted: i8 i16 i32 i64 u8 u16 u32 u64.",
     ),
     "a max of zero": ("max = 8", "max = 0", "n =", "max of size n must be a number of at least 1"),
     "a max that is a text": ("max = 8", 'max = "8"', "n =", "max of size n must be"),
