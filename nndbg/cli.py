@@ -193,7 +193,8 @@ def check(
     if report.wrong:
         return ExitCode.DIVERGED
     if report.error is not None:
-        _say(report.error)
+        if form != "terminal" or output is not None or not _is_one_stream():
+            _say(report.error)
         return ExitCode.PROGRAM
     return ExitCode.AGREES if report.agrees else ExitCode.DIVERGED
 
@@ -384,6 +385,13 @@ def _progress(task: str, total: int | None = None) -> Iterator[Advance]:
 def _say(message: str) -> None:
     with suppress(OSError):
         sys.stderr.write(f"nndbg: {printable(message)}\n")
+
+
+def _is_one_stream() -> bool:
+    """Whether who reads stdout reads stderr too: a terminal, or a log of both."""
+    with suppress(OSError):
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    return False
 
 
 def _stdout() -> Console:

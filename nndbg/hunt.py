@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
-from nndbg.compare import Verdict
+from nndbg.compare import Status, Verdict
 from nndbg.diagnose import Diagnosis, Evidence, diagnose
 from nndbg.errors import GdbError, ProgramError
+from nndbg.layermap import place_map
 from nndbg.ledger import Observation
-from nndbg.report import Report
+from nndbg.report import CodePlace, Report
 from nndbg.session import Session
 
 # Fewer steps than this are checked at every op at once: a sweep would save nothing.
@@ -50,7 +51,29 @@ def check_steps(
         verdicts=tuple(run.verdicts),
         error=error,
         diagnosis=run.diagnosis(),
+        boundaries=_boundaries(
+            session, {v.subject.op for v in run.verdicts if v.status is not Status.AGREE}
+        ),
     )
+
+
+def _boundaries(session: Session, ops: Collection[str]) -> Mapping[str, CodePlace]:
+    """Return where the code of `ops` is complete; nothing where there is no executable."""
+    executable = session.executable
+    if executable is None or not ops:
+        return {}
+    done = place_map(session.layer_map, executable).done
+    places: dict[str, CodePlace] = {}
+    for op in done.keys() & ops:
+        address = done[op][0]
+        function, source = executable.function_at(address), executable.line_at(address)
+        places[op] = CodePlace(
+            address,
+            function=function.name if function else None,
+            file=source.file if source else None,
+            line=source.line if source else None,
+        )
+    return places
 
 
 class _Run:

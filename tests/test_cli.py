@@ -246,6 +246,20 @@ def test_steps_beyond_the_end_are_exit_code_3(nndbg: Cli, trained: list[str]):
     assert nndbg("check", "--steps", "100:103", *trained).returncode == 3
 
 
+def test_where_both_streams_are_one_an_error_is_said_once(trained: list[str], gdb: str):
+    del gdb
+    done = subprocess.run(
+        [NNDBG, "check", "--steps", "5:9", *trained],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.stdout.count("the program ended after step 5") == 1
+
+
 def test_a_program_s_own_refusal_is_quoted(nndbg: Cli, program: Path, gdb: str):
     del gdb
     done = nndbg("check", program, "--", "--epochs", "many")
@@ -317,6 +331,8 @@ def test_the_json_report_of_a_wrong_program(nndbg: Cli, wrong: list[str]):
     first = report["first"]
     assert first.keys() >= {"step", "op", "buffer", "diagnosis", "culprit"}
     assert (first["step"], first["op"], first["buffer"]) == (1, "relu", "h")
+    assert first["boundary"]["function"] == "done"
+    assert (first["boundary"]["file"][-7:], first["boundary"]["line"]) == ("wrong.c", 6)
     (bad,) = (v for v in report["verdicts"] if v["bad"] and v["mode"] == "local")
     assert (bad["status"], bad["bad"], bad["checked"], bad["where"]) == ("diverged", 1, 4, "h[3]")
     assert bad["worst"]["index"] == [3]

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from nndbg.compare import Distance, Element, Verdict
-from nndbg.report.model import First, Report
+from nndbg.report.model import CodePlace, First, Report
 
 SCHEMA = "nndbg-report/1"
 
@@ -23,7 +23,7 @@ def render(report: Report) -> str:
         "agrees": report.agrees,
         "steps": list(report.steps),
         "verdicts": [_verdict(verdict) for verdict in report.verdicts],
-        "first": _first(report.first) if report.first else None,
+        "first": _first(report, report.first) if report.first else None,
         "error": report.error,
     }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
@@ -47,7 +47,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _first(first: First) -> dict[str, Any]:
+def _first(report: Report, first: First) -> dict[str, Any]:
     subject = first.verdict.subject
     return {
         "step": subject.step,
@@ -57,7 +57,19 @@ def _first(first: First) -> dict[str, Any]:
             {"kind": d.kind, "says": d.says, "explains": d.explains, "of": d.of}
             for d in first.diagnosis
         ],
+        "boundary": _place(report.boundaries.get(subject.op)),
         "culprit": None,
+    }
+
+
+def _place(place: CodePlace | None) -> dict[str, Any] | None:
+    if place is None:
+        return None
+    return {
+        "address": f"{place.address:#x}",
+        "function": place.function,
+        "file": place.file,
+        "line": place.line,
     }
 
 

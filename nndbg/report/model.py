@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from nndbg.compare import Mode, Status, Verdict
 from nndbg.diagnose import Diagnosis
+
+
+@dataclass(frozen=True)
+class CodePlace:
+    """A place in the program's code: its address as linked, the rest where the program knows it."""
+
+    address: int
+    function: str | None = None
+    file: str | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True)
@@ -21,7 +32,8 @@ class Report:
     """The verdicts of a run, in the order of steps and ops.
 
     `error` says in words what ended the run before all `steps` were checked, None where nothing
-    did. `diagnosis` is of the first wrong output.
+    did. `diagnosis` is of the first wrong output. `boundaries` says where the ops are complete, at
+    least those of which something did not agree.
     """
 
     program: str
@@ -29,6 +41,7 @@ class Report:
     verdicts: tuple[Verdict, ...]
     error: str | None = None
     diagnosis: tuple[Diagnosis, ...] = ()
+    boundaries: Mapping[str, CodePlace] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return self.agrees
@@ -45,19 +58,8 @@ class Report:
 
     @property
     def unproved(self) -> tuple[Verdict, ...]:
-        """The verdicts that leave open whether their output is right.
-
-        A chain bound that has grown too loose to say anything takes nothing away from the local
-        one of the same output.
-        """
-        proved = {
-            _output(v)
-            for v in self.verdicts
-            if v.status is Status.AGREE and v.subject.mode is Mode.LOCAL
-        }
-        return tuple(
-            v for v in self.verdicts if v.status is Status.UNCHECKED and _output(v) not in proved
-        )
+        """The verdicts that leave open whether their output is right."""
+        return unproved(self.verdicts)
 
     @property
     def wrong(self) -> tuple[Verdict, ...]:
@@ -68,6 +70,22 @@ class Report:
     def first(self) -> First | None:
         """The first wrong output, None where there is none."""
         return First(self.wrong[0], self.diagnosis) if self.wrong else None
+
+
+def unproved(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """Return those of `verdicts`, on whole steps, that leave open whether their output is right.
+
+    A chain bound that has grown too loose to say anything takes nothing away from the local one of
+    the same output.
+    """
+    unchecked: list[Verdict] = []
+    proved: set[tuple[int, str, str]] = set()
+    for verdict in verdicts:
+        if verdict.status is Status.UNCHECKED:
+            unchecked.append(verdict)
+        elif verdict.status is Status.AGREE and verdict.subject.mode is Mode.LOCAL:
+            proved.add(_output(verdict))
+    return tuple(verdict for verdict in unchecked if _output(verdict) not in proved)
 
 
 def _output(verdict: Verdict) -> tuple[int, str, str]:

@@ -1,18 +1,18 @@
-"""Gathers the verdicts of a report by output, and says them in the words that all formats share."""
+"""Says what a report holds, in the signs and words that all formats share."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import groupby
+from collections.abc import Mapping
+from itertools import islice
 
-from nndbg.compare import Element, Mode, Status, Verdict
-from nndbg.report.model import Report
+from nndbg.compare import Element, Status, Verdict
+from nndbg.diagnose import Diagnosis
+from nndbg.report.model import CodePlace, Report
+from nndbg.report.tally import Output, Steps, Tally
 from nndbg.text import printable
 
-SYMBOLS: Mapping[Status, str] = {
+SIGNS: Mapping[Status, str] = {
     Status.AGREE: "✓",
     Status.DIVERGED: "✗",
     Status.NONFINITE: "∞",
@@ -26,104 +26,35 @@ MEANINGS: Mapping[Status, str] = {
     Status.UNWRITTEN: "The output is wrong and as it was before the op, or its op never ended.",
     Status.UNCHECKED: "Nothing can be proved of the output: its bound is too loose.",
 }
+ENDED_EARLY = "the run ended early"
+NOTHING = "nothing was checked"
 
 _MOST_RUNS = 12
 
 
-@dataclass(frozen=True)
-class Output:
-    """All verdicts on one buffer after one op in one mode, in the order of steps; never none."""
-
-    verdicts: tuple[Verdict, ...]
-
-    @property
-    def op(self) -> str:
-        """The op, as text that can be shown."""
-        return line(self.verdicts[0].subject.op)
-
-    @property
-    def kind(self) -> str:
-        """The kind of the op."""
-        return line(self.verdicts[0].subject.kind)
-
-    @property
-    def buffer(self) -> str:
-        """The buffer, as text that can be shown."""
-        return line(self.verdicts[0].subject.buffer)
-
-    @property
-    def mode(self) -> Mode:
-        """What the reference was fed with."""
-        return self.verdicts[0].subject.mode
-
-    @cached_property
-    def wrong(self) -> tuple[Verdict, ...]:
-        """The verdicts that find the program at fault."""
-        return tuple(v for v in self.verdicts if v.status.is_wrong)
-
-    @property
-    def status(self) -> Status:
-        """What was wrong first; where nothing was, whether all could be checked."""
-        if self.wrong:
-            return self.wrong[0].status
-        unchecked = any(v.status is Status.UNCHECKED for v in self.verdicts)
-        return Status.UNCHECKED if unchecked else Status.AGREE
-
-    @property
-    def checked(self) -> int:
-        """How many elements were compared."""
-        return sum(v.checked for v in self.verdicts)
-
-    @property
-    def bad(self) -> int:
-        """How many of them are wrong."""
-        return sum(v.bad for v in self.verdicts)
-
-    @property
-    def share(self) -> float | None:
-        """The largest share of its bound that an element uses, None where there is none."""
-        return max((v.worst.share for v in self.verdicts if v.worst is not None), default=None)
-
-    @property
-    def says(self) -> str:
-        """Its steps in words: `wrong in 0-2`, or that all agree."""
-        if self.wrong:
-            return f"wrong in {ranges(v.subject.step for v in self.wrong)}"
-        return str(self.status)
-
-
-def outputs(report: Report) -> list[Output]:
-    """Return the outputs in the order in which their ops, then they, are first judged."""
-    ops: dict[str, dict[tuple[str, str], list[Verdict]]] = {}
-    for verdict in report.verdicts:
-        subject = verdict.subject
-        found = ops.setdefault(subject.op, {})
-        found.setdefault((subject.buffer, subject.mode), []).append(verdict)
-    return [Output(tuple(verdicts)) for found in ops.values() for verdicts in found.values()]
-
-
-def unchecked(report: Report) -> int:
-    """Return of how many verdicts nothing could be proved."""
-    return sum(v.status is Status.UNCHECKED for v in report.verdicts)
-
-
-def headline(report: Report) -> str:
+def headline(report: Report, counts: Tally) -> str:
     """Return what came of the check, as a sentence without its end."""
-    count = len(report.verdicts)
-    if report.agrees:
-        return f"all {count - unchecked(report)} outputs agree"
-    if report.wrong:
-        return f"{len(report.wrong)} of {count} outputs are wrong"
+    number = len(report.verdicts)
+    if not number:
+        return NOTHING
+    loose = f", {counts.unchecked} unchecked" if counts.unchecked else ""
+    if counts.wrong:
+        return f"{counts.wrong} of {number} outputs are wrong{loose}"
     if report.error is not None:
-        return "the run ended early"
-    if report.unproved:
-        return f"{len(report.unproved)} of {count} outputs could not be checked"
-    return "nothing was checked"
+        return f"{ENDED_EARLY}; nothing was wrong in {number} outputs before{loose}"
+    if report.agrees:
+        return f"all {number - counts.unchecked} outputs agree{loose}"
+    return f"{counts.unproved} of {number} outputs could not be checked"
 
 
 def steps_in_words(report: Report) -> str:
     """Return which steps were checked whole: `steps 0-2`."""
-    return f"step{'s' if len(report.steps) != 1 else ''} {ranges(report.steps) or 'none'}"
+    return numbered(Steps(report.steps)) if report.steps else "no whole step"
+
+
+def in_one_word(output: Output) -> str:
+    """Return what came of an output: `wrong in 0-2`, or its status."""
+    return f"wrong in {ranges(output.wrong_steps)}" if output.wrong else str(output.status)
 
 
 def found(verdict: Verdict) -> str:
@@ -132,7 +63,18 @@ def found(verdict: Verdict) -> str:
     return f"{line(verdict.where)}: {count}" if verdict.where else count
 
 
-def place(verdict: Verdict) -> str:
+def unproved(output: Output) -> str:
+    """Return why it is not known whether an output is right; empty where it is."""
+    if output.unproved is None:
+        return ""
+    subject, why = output.subject, line(output.unproved.first.says)
+    return (
+        f"{line(subject.buffer)} after {line(subject.op)} could not be checked in "
+        f"{numbered(output.unproved.steps)}{': ' if why else ''}{why}"
+    )
+
+
+def worst_place(verdict: Verdict) -> str:
     """Return the worst element as one would write it: `z1[3, 63]`."""
     buffer = line(verdict.subject.buffer)
     return f"{buffer}{list(verdict.worst.index)}" if verdict.worst else buffer
@@ -147,6 +89,11 @@ def compared(element: Element) -> list[tuple[str, str]]:
     return sides if element.ulps is None else [*sides, ("apart", f"{element.ulps} ulps")]
 
 
+def explained(diagnosis: Diagnosis) -> str:
+    """Return a diagnosis as a sentence, with how much of the divergence it explains."""
+    return f"{line(diagnosis.says)} (explains {diagnosis.explains} of {diagnosis.of})"
+
+
 def in_words(verdict: Verdict) -> str:
     """Return all that is known of a verdict, a sentence a line."""
     lines = [found(verdict)] if verdict.status.is_wrong else []
@@ -156,8 +103,15 @@ def in_words(verdict: Verdict) -> str:
         sides = ", ".join(
             " ".join(f"{name} {value}".split()) for name, value in compared(verdict.worst)
         )
-        lines.append(f"worst: {place(verdict)}: {sides}")
+        lines.append(f"worst: {worst_place(verdict)}: {sides}")
     return "\n".join(lines)
+
+
+def boundary(place: CodePlace) -> str:
+    """Return a place in the code as far as it is known: `asm/loss.asm:60 in forward (0x43fb)`."""
+    source = f"{line(place.file)}:{place.line}" if place.file else ""
+    known = " in ".join(filter(None, [source, line(place.function or "")]))
+    return f"{known} ({place.address:#x})" if known else f"{place.address:#x}"
 
 
 def share_in_words(share: float | None) -> str:
@@ -169,18 +123,18 @@ def share_in_words(share: float | None) -> str:
     return f"{share:.0%}" if share < 10 else f"{share:.0e} x"
 
 
-def ranges(numbers: Iterable[int]) -> str:
-    """Return numbers as `0-2, 7`, each once; of many runs only the first."""
-    ordered = sorted(set(numbers))
-    runs: list[str] = []
-    told = 0
-    for _, group in groupby(enumerate(ordered), key=lambda pair: pair[1] - pair[0]):
-        members = [number for _, number in group]
-        if len(runs) == _MOST_RUNS:
-            return f"{', '.join(runs)} and {len(ordered) - told} more"
-        runs.append(str(members[0]) if len(members) == 1 else f"{members[0]}-{members[-1]}")
-        told += len(members)
-    return ", ".join(runs)
+def numbered(steps: Steps) -> str:
+    """Return steps with the word before them: `step 3`, `steps 0-2, 7`."""
+    shown = ranges(steps)
+    return f"step{'' if shown.isdecimal() else 's'} {shown}"
+
+
+def ranges(steps: Steps) -> str:
+    """Return steps as `0-2, 7`; of many runs only the first."""
+    runs = list(steps.runs)
+    shown = [f"{first}-{last}" if last > first else f"{first}" for first, last in runs[:_MOST_RUNS]]
+    left = sum(last + 1 - first for first, last in islice(runs, _MOST_RUNS, None))
+    return f"{', '.join(shown)}{f' and {left} more' if left else ''}"
 
 
 def line(text: str) -> str:
