@@ -14,7 +14,8 @@ from pathlib import Path
 from nndbg.elf import Executable
 from nndbg.errors import GdbError, InterruptedByUser, ProgramError
 from nndbg.inferior.memory import Memory
-from nndbg.inferior.mi import Conversation, Record
+from nndbg.inferior.mi import Conversation
+from nndbg.inferior.record import Record
 from nndbg.inferior.terminal import Terminal
 
 _AT_NULL, _AT_ENTRY = 0, 9
