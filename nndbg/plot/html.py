@@ -134,7 +134,7 @@ def _facts(metrics: Metrics) -> Iterable[tuple[str, str, str]]:
     if metrics.steps:
         yield "steps", f"{metrics.reached:,}", f"{len(metrics.epochs)} whole epochs"
     if metrics.seconds is not None:
-        yield "time", f"{metrics.seconds:,.1f} s", ""
+        yield "training time", f"{metrics.seconds:,.1f} s", ""
 
 
 def _loss_chart(metrics: Metrics) -> Chart:

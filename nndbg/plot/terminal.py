@@ -89,7 +89,7 @@ def _headline(metrics: Metrics, width: int) -> Iterable[RenderableType]:
     if metrics.steps:
         facts.append(f"{metrics.reached:,} step{'s' * (metrics.reached > 1)}")
     if metrics.seconds is not None:
-        facts.append(f"{metrics.seconds:.1f} s")
+        facts.append(f"{metrics.seconds:.1f} s of training")
     yield _list(facts, width, _STRONG)
 
 
