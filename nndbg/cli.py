@@ -186,9 +186,7 @@ def check(
     )
     advance: Advance
     with session, _progress("steps", len(steps)) as advance:
-        report = check_steps(
-            session, steps, lambda step: advance(step + 1 - steps.start), until_first
-        )
+        report = check_steps(session, steps, advance, until_first)
     write_report(report, form, output)
     if report.wrong:
         return ExitCode.DIVERGED

@@ -60,8 +60,20 @@ class LiveSource:
         self._set_breakpoints()
         self._reader = Reader(self._placed, self._inferior)
         self._snapshot: Snapshot | None = None
-        if self._placed.seek_target is not None:
-            self._seek(step, self._placed.seek_target)
+        return self.go_to(step)
+
+    def go_to(self, step: int) -> Capture:
+        """Run on to where `step`, which is still to come, begins, and capture there.
+
+        Raises ProgramError when the program ends, crashes or hangs before.
+        """
+        if None in self._pending:
+            self._count_step()
+        self._pending.clear()
+        if self._step < step:
+            self._listen(())
+            if self._placed.seek_target is not None:
+                self._seek(step, self._placed.seek_target)
         while self._step < step:
             stop = self._resume()
             if stop.is_exit:
@@ -165,6 +177,7 @@ class LiveSource:
             address: self._running.break_at(address) for address in ops_at if address not in steps
         }
         self._heard = set(self._op_breakpoints.values())
+        self._seek_breakpoints: set[int] = set()
         self._listen(())
 
     def _listen(self, ops: Collection[str]) -> None:
@@ -182,12 +195,15 @@ class LiveSource:
         """Let the program run to `step` with one stop, at the boundary that it seeks by itself."""
         self._running.memory.write(target + self._running.load_offset, step.to_bytes(8, "little"))
         self._running.enable(self._step_breakpoints, on=False)
-        seeks = {self._running.break_at(address) for address in self._placed.seek}
+        if self._seek_breakpoints:
+            self._running.enable(self._seek_breakpoints)
+        else:
+            self._seek_breakpoints = {self._running.break_at(at) for at in self._placed.seek}
         if self._resume().is_exit:
             raise ProgramError(
                 f"the program ended before step {step}. Name an earlier step, or let it run longer."
             )
-        self._running.enable(seeks, on=False)
+        self._running.enable(self._seek_breakpoints, on=False)
         self._running.enable(self._step_breakpoints)
 
     def _resume(self) -> Stop:

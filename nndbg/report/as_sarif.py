@@ -62,11 +62,12 @@ def _invocation(report: Report) -> dict[str, Any]:
 def _results(report: Report) -> list[dict[str, Any]]:
     """Return what is wrong, the first divergence first, then what could not be decided."""
     first = report.first
-    counted = {*map(id, report.wrong), *map(id, report.unproved)}
+    counted = {(v.subject, v.status) for v in (*report.wrong, *report.unproved)}
     groups = []
     for output in outputs(report):
         verdicts = sorted(
-            (v for v in output.verdicts if id(v) in counted), key=lambda v: RULES.index(v.status)
+            (v for v in output.verdicts if (v.subject, v.status) in counted),
+            key=lambda v: RULES.index(v.status),
         )
         groups += [
             Output(tuple(same)) for _, same in groupby(verdicts, key=lambda verdict: verdict.status)
