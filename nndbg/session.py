@@ -62,6 +62,7 @@ class Session:
         self._modes = tuple(modes)
         self._ledger: StepLedger | None = None
         self._begun = 0
+        self._is_lost = False
         self.layer_map = source.layer_map
         self.executable = source.executable
         self.capture: Capture | None = None
@@ -110,7 +111,9 @@ class Session:
         """Run from the program's beginning to where `step` begins."""
         self.has_ended = False
         self.ended_after = None
+        self._is_lost = True
         self._begin(self._source.start(step))
+        self._is_lost = False
         assert self.capture is not None
         return self.capture
 
@@ -120,10 +123,12 @@ class Session:
         Nothing of the steps on the way is captured.
         """
         here = self.capture
-        if here is None or self.has_ended or here.step > step:
+        if here is None or self._is_lost or self.has_ended or here.step > step:
             return self.start(step)
         if here.step < step:
+            self._is_lost = True
             self._begin(self._source.go_to(step))
+            self._is_lost = False
         elif here.op is not None:
             return self.start(step)
         assert self.capture is not None
@@ -160,7 +165,7 @@ class Session:
         assert self.capture is not None
         begin, done = self.capture, []
         constants: dict[str, Flat] = {}
-        while (capture := self._source.next()) is not None and capture.op is not None:
+        while (capture := self._next()) is not None and capture.op is not None:
             self.capture = capture
             done.append(capture)
             constants |= self._constants(capture.op)
@@ -225,11 +230,18 @@ class Session:
         self._begun += 1
         self._ledger = StepLedger(self.layer_map, capture, self._source.constant, self._modes)
 
+    def _next(self) -> Capture | None:
+        """Go to the next stop; after an error, a program that is gone, or stands anywhere."""
+        self._is_lost = True
+        capture = self._source.next()
+        self._is_lost = False
+        return capture
+
     def _advance(self) -> tuple[Observation, ...]:
         """Go on by one stop."""
         assert self._ledger is not None
         assert self.capture is not None
-        capture = self._source.next()
+        capture = self._next()
         if capture is None:
             self.has_ended = True
             self.ended_after = None if self._ledger.is_complete else self._ledger.last_op

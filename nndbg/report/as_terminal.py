@@ -74,6 +74,8 @@ def _conclusion(report: Report) -> Iterable[RenderableType]:
         yield from _first(report.first)
     if report.error is not None:
         yield Text(printable(report.error), STYLES[Status.DIVERGED])
+    if report.says:
+        yield Text(line(report.says))
     loose = unchecked(report)
     extra = f", {loose} unchecked" if loose and (report.agrees or report.wrong) else ""
     yield Text(f"{line(report.program)}, {steps_in_words(report)}: {headline(report)}{extra}")
