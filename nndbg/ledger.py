@@ -293,7 +293,7 @@ class StepLedger:
 
     def _before(self, index: int, buffer: Buffer, sizes: Mapping[str, int]) -> NDArray[Any]:
         """Return what the ops before `index` in the map left in `buffer`."""
-        if buffer.elements(sizes) == 0:
+        if 0 in buffer.extents(sizes):
             raise ProgramError(
                 f"{self._map.at('buffers', buffer.name)}: {buffer.name} has no elements when "
                 f"{self._ops[index].name} is complete: one of its sizes is 0. "

@@ -229,12 +229,18 @@ class LiveSource:
     def _open_step(self) -> None:
         """Find out which ops the step has, and listen for them."""
         self._seen.clear()
+        # Many ops may hang on one variable.
+        held: dict[tuple[int, str], int] = {}
+        for op in self.layer_map.ops:
+            if op.when is not None:
+                place = (self._placed.conditions[op.name], op.when.dtype)
+                if place not in held:
+                    held[place] = self._reader.integer(*place)
         self._skipped = frozenset(
             op.name
             for op in self.layer_map.ops
             if op.when is not None
-            and self._reader.integer(self._placed.conditions[op.name], op.when.dtype)
-            not in op.when.values
+            and held[self._placed.conditions[op.name], op.when.dtype] not in op.when.values
         )
         active = [op for op in self.layer_map.ops if op.name not in self._skipped]
         self._sweeps_now = self._sweeps
