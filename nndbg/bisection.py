@@ -66,7 +66,7 @@ def _is_wrong(report: Report) -> bool:
 
 
 def _spread(last: int) -> list[int]:
-    """Return numbers between 0 and `last`, evenly far apart; in ascending order, to seek forward."""
+    """Return numbers between 0 and `last`, evenly far apart, ascending: to seek forward."""
     return sorted({last * part // (_LOOKS + 1) for part in range(1, _LOOKS + 1)} - {0, last})
 
 

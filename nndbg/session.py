@@ -63,8 +63,13 @@ class Session:
         self._ledger: StepLedger | None = None
         self._begun = 0
         self._is_lost = False
+        buffers = source.layer_map.buffers
         self.layer_map = source.layer_map
         self.executable = source.executable
+        self._taken = {
+            op.name: [b for name in op.inputs.values() if (b := buffers[name]).is_constant]
+            for op in source.layer_map.ops
+        }
         self.capture: Capture | None = None
         self.has_ended = False
         self.sweeps = False
@@ -267,6 +272,4 @@ class Session:
 
     def _constants(self, op: str) -> dict[str, Flat]:
         """Return the constant buffers that an op takes, while the program stands still."""
-        known = self.layer_map.op(op)
-        taken = [self.layer_map.buffers[name] for name in known.inputs.values()] if known else []
-        return {b.name: self._source.constant(b) for b in taken if b.is_constant}
+        return {b.name: self._source.constant(b) for b in self._taken[op]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from nndbg.capture import Capture, Flat
 from nndbg.errors import ProgramError
@@ -71,7 +71,7 @@ class LiveSource:
             self._count_step()
         self._pending.clear()
         if self._step < step:
-            self._listen(())
+            self._listen(set())
             if self._placed.seek_target is not None:
                 self._seek(step, self._placed.seek_target)
         while self._step < step:
@@ -109,7 +109,7 @@ class LiveSource:
             self._address = stop.address
             ops = self._ops_at.get(stop.address, ())
             if ops and self._is_elsewhere(ops):
-                self._listen(())
+                self._listen(set())
             else:
                 self._pending.extend(self._complete(ops))
             if stop.address in self._placed.step:
@@ -177,11 +177,15 @@ class LiveSource:
             address: self._running.break_at(address) for address in ops_at if address not in steps
         }
         self._heard = set(self._op_breakpoints.values())
+        self._listened: set[str] | None = None
         self._seek_breakpoints: set[int] = set()
-        self._listen(())
+        self._listen(set())
 
-    def _listen(self, ops: Collection[str]) -> None:
+    def _listen(self, ops: set[str]) -> None:
         """Stop at the boundaries of these ops, and at those of no other."""
+        if self._listened == ops:
+            return
+        self._listened = set(ops)
         wanted = {
             number
             for address, number in self._op_breakpoints.items()
