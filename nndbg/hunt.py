@@ -97,14 +97,15 @@ class _Run:
                     f"there is no step {step} to check."
                 )
             session.go_to(step)
-            if self._finish(until_first):
-                self._count()
-            else:
-                self._says = f"The rest of step {step} was not checked."
+            is_whole = self._finish(until_first)
             if session.ended_after is not None:
                 raise ProgramError(
                     f"the program ended in the middle of step {step}, after {session.ended_after}."
                 )
+            if is_whole:
+                self._count()
+            else:
+                self._says = f"The rest of step {step} was not checked."
 
     def report(self, error: str | None) -> Report:
         """Return what came of it."""

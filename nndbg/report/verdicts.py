@@ -10,8 +10,8 @@ from typing import IO
 from nndbg.compare import Mode, Status, Verdict
 from nndbg.errors import UsageError
 
-# About 5 MB of verdicts.
-_MOST_KEPT = 4096
+# About 2 MB of verdicts.
+_MOST_KEPT = 2048
 
 
 class Verdicts(Collection[Verdict]):
@@ -91,6 +91,7 @@ class Verdicts(Collection[Verdict]):
             # Another reader, or the next verdicts, may come before the rest of these.
             self._file.seek(end)
             yield from verdicts
+            del verdicts
         yield from self._kept
 
     def _spill(self) -> None:
