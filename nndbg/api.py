@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from os import PathLike
 from pathlib import Path
 
+from nndbg.bisection import bisect_steps
 from nndbg.compare import Mode
 from nndbg.elf import read_executable
 from nndbg.hunt import check_steps
@@ -56,3 +57,23 @@ def check(
         program, map=map, phase=phase, arguments=arguments, modes=modes, timeout=timeout
     ) as session:
         return check_steps(session, steps)
+
+
+def bisect(
+    program: StrPath = "./mnist",
+    *,
+    steps: range,
+    map: StrPath | None = None,
+    phase: str = MAIN_PHASE,
+    arguments: Sequence[str] = (),
+    modes: Collection[Mode] = (Mode.LOCAL,),
+    timeout: float = DEFAULT_TIMEOUT,
+) -> Report:
+    """Find a wrong step of `steps` after a right one, and return its report; see bisect_steps.
+
+    Raises UsageError or MapError before anything runs; a program that fails is in the report.
+    """
+    with open(
+        program, map=map, phase=phase, arguments=arguments, modes=modes, timeout=timeout
+    ) as session:
+        return bisect_steps(session, steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,4 +44,5 @@ class Capture:
 
 def shape(flat: Flat, buffer: Buffer, sizes: Mapping[str, int]) -> NDArray[Any]:
     """Return the elements of `flat` that `buffer` has with these sizes, in its shape."""
-    return flat[: buffer.elements(sizes)].reshape(buffer.extents(sizes))
+    extents = buffer.extents(sizes)
+    return flat[: math.prod(extents)].reshape(extents)

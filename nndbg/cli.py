@@ -9,20 +9,20 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import rich_click as click
 from click.exceptions import Exit
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nndbg.api import DEFAULT_TIMEOUT
 from nndbg.api import open as open_session
+from nndbg.bisection import bisect_steps
 from nndbg.compare import Mode
 from nndbg.dataset import prepare
 from nndbg.doctor import Health, examine
@@ -32,6 +32,8 @@ from nndbg.hunt import check_steps
 from nndbg.layermap import MAIN_PHASE, load_map
 from nndbg.output import write_text
 from nndbg.plot import read_images, read_metrics, render_html, render_terminal
+from nndbg.progress_bar import progress_bar
+from nndbg.report import Report
 from nndbg.report.as_map import render as render_map
 from nndbg.report.write import RENDERERS, write_report
 from nndbg.text import printable
@@ -48,9 +50,12 @@ class ProgramCommand(click.RichCommand):
 
 
 class Steps(click.ParamType[range]):
-    """A range of steps, written `A:B`: A and all after it up to, not including, B."""
+    """A range of steps, written `A:B`: A and all after it up to, not including, B.
 
-    name = "A:B"
+    `A:B:N` is every N-th of them.
+    """
+
+    name = "A:B[:N]"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -58,10 +63,11 @@ class Steps(click.ParamType[range]):
         """Return a range that is not empty."""
         if isinstance(value, range):
             return value
-        match = re.fullmatch(r"(\d{1,18}):(\d{1,18})", value)
-        if match is None or int(match[1]) >= int(match[2]):
+        match = re.fullmatch(r"(\d{1,18}):(\d{1,18})(?::(\d{1,18}))?", value)
+        first, end, every = (int(n) for n in match.groups("1")) if match else (0, 0, 1)
+        if first >= end or not every:
             self.fail(f"{value!r} is not a range of steps; 0:3 is steps 0, 1 and 2.", param, ctx)
-        return range(int(match[1]), int(match[2]))
+        return range(first, end, every)
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,6 +112,36 @@ _phase_option = click.option(
 _step_number = click.IntRange(0, 2**63 - 1)
 
 
+def _report_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every command that ends in a report takes."""
+    for option in (
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="Write the report there, not to stdout.",
+        ),
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(list(RENDERERS)),
+            default="terminal",
+            show_default=True,
+            help="How to write the report.",
+        ),
+        click.option(
+            "--mode",
+            type=click.Choice(["local", "chain", "both"]),
+            default="local",
+            show_default=True,
+            help="Feed the reference with the program's inputs, its own earlier outputs, or both.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="nndbg", prog_name="nndbg")
 def commands() -> None:
@@ -135,33 +171,14 @@ def run(
 
 @commands.command(cls=ProgramCommand)
 @click.option(
-    "--steps", type=Steps(), default="0:3", show_default=True, help="Which steps to check."
-)
-@click.option(
-    "--until-first", is_flag=True, help="Stop after the first step in which something is wrong."
-)
-@click.option(
-    "--mode",
-    type=click.Choice(["local", "chain", "both"]),
-    default="local",
+    "--steps",
+    type=Steps(),
+    default="0:3",
     show_default=True,
-    help="Feed the reference with the program's inputs, with its own earlier outputs, or both.",
+    help="Which steps to check; 0:9000:50 is every fiftieth.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(list(RENDERERS)),
-    default="terminal",
-    show_default=True,
-    help="How to write the report.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write the report there, not to stdout.",
-)
+@click.option("--until-first", is_flag=True, help="Stop at the first op that is wrong.")
+@_report_options
 @_options
 @click.pass_obj
 def check(
@@ -180,17 +197,64 @@ def check(
 
     Exit code 0: all agree. 1: something diverged. 2: usage or layer map. 3: the program failed.
     """
-    modes = (Mode.LOCAL, Mode.CHAIN) if mode == "both" else (Mode(mode),)
     session = open_session(
-        program, map=map_file, phase=phase, arguments=arguments, modes=modes, timeout=timeout
+        program,
+        map=map_file,
+        phase=phase,
+        arguments=arguments,
+        modes=_modes(mode),
+        timeout=timeout,
     )
-    advance: Advance
-    with session, _progress("steps", len(steps)) as advance:
-        report = check_steps(
-            session, steps, lambda step: advance(step + 1 - steps.start), until_first
-        )
+    with session, progress_bar("steps", len(steps)) as advance:
+        report = check_steps(session, steps, advance, until_first)
+    return _conclude(report, form, output)
+
+
+@commands.command(cls=ProgramCommand)
+@click.option(
+    "--steps", type=Steps(), required=True, help="Where to look; 0:9380 is ten epochs of MNIST."
+)
+@_report_options
+@_options
+@click.pass_obj
+def bisect(
+    arguments: tuple[str, ...],
+    program: Path,
+    map_file: Path | None,
+    phase: str,
+    timeout: float,
+    steps: range,
+    mode: str,
+    form: str,
+    output: Path | None,
+) -> ExitCode:
+    """Find the first wrong step of PROGRAM without checking them all.
+
+    The step found is wrong and the one before it right. If the mistake comes and goes, an earlier
+    step may be wrong as well. What follows `--` are the program's arguments; the exit codes are
+    those of `check`.
+    """
+    session = open_session(
+        program,
+        map=map_file,
+        phase=phase,
+        arguments=arguments,
+        modes=_modes(mode),
+        timeout=timeout,
+    )
+    with session, progress_bar("steps checked") as advance:
+        report = bisect_steps(session, steps, advance)
+    return _conclude(report, form, output)
+
+
+def _modes(mode: str) -> tuple[Mode, ...]:
+    return (Mode.LOCAL, Mode.CHAIN) if mode == "both" else (Mode(mode),)
+
+
+def _conclude(report: Report, form: str, output: Path | None) -> ExitCode:
+    """Write the report; returns what it comes to."""
     write_report(report, form, output)
-    if report.wrong:
+    if report.first is not None:
         return ExitCode.DIVERGED
     if report.error is not None:
         if form != "terminal" or output is not None or not _is_one_stream():
@@ -246,7 +310,7 @@ def data(directory: Path, source: Path | None, synthetic: bool) -> None:
 
     Without --from it is downloaded; where that fails, digits are drawn that say they are synthetic.
     """
-    with _progress("MNIST") as advance:
+    with progress_bar("MNIST", counts=False) as advance:
         prepared = prepare(
             directory,
             source=source,
@@ -355,31 +419,6 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     """Leave by way of every `finally`, so that GDB and the program are ended."""
     del frame
     raise SystemExit(128 + number)
-
-
-class Advance(Protocol):
-    """Moves a progress bar on; a total of None is not known."""
-
-    def __call__(self, done: int, total: int | None = None, task: str | None = None) -> None:
-        """Show that `done` of `total` is done."""
-
-
-@contextmanager
-def _progress(task: str, total: int | None = None) -> Iterator[Advance]:
-    """Show a bar on stderr while it is a terminal, nothing where it is not."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda done, total=None, task=None: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        shown = bar.add_task(task, total=total)
-
-        def advance(done: int, total: int | None = None, task: str | None = None) -> None:
-            description = escape(printable(task)) if task is not None else None
-            bar.update(shown, completed=done, total=total, description=description)
-
-        yield advance
 
 
 def _say(message: str) -> None:

@@ -13,7 +13,7 @@ output:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,8 @@ from nndbg.compare import bits
 from nndbg.layermap import Op
 
 _STEP_BEGINS = -1
+_GLANCE = 64
+_WORD = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,21 +68,21 @@ class History:
                 self._owners.setdefault(name, []).append(index)
             for name in op.inputs.values():
                 self._readers.setdefault(name, []).append(index)
+        # What no op of the step names may change at any time, and is not even compared.
+        self._used = self._owners.keys() | self._readers.keys()
 
     def note(self, index: int, capture: Capture) -> list[Stray]:
         """Take the capture of a completed op; returns the changes that no op may have made."""
         outputs = set(self._ops[index].outputs.values())
+        for name in outputs & capture.flat.keys():
+            self._add(name, index, capture.flat[name])
         strays: list[Stray] = []
-        for name, flat in capture.flat.items():
-            last = self.last.flat.get(name)
-            if name in outputs:
-                self._add(name, index, flat)
-            elif last is None or _is_another(name, self.last, capture):
-                # Another array under the same name, set up for this op.
-                self._add(name, index - 1, flat)
-            elif flat is not last and not _same_bits(last, flat):
-                strays += self._changed(index, Stray(index, name, flat, last))
-        strays += _overruns(index, self.last, capture)
+        # Ops that were complete at the same stop were captured at once.
+        if capture.flat is not self.last.flat:
+            for name, flat in capture.flat.items():
+                if name not in outputs:
+                    strays += self._seen(index, name, flat, capture)
+            strays += _overruns(index, self.last, capture)
         self.entered[index] = self.last
         self.done[index] = capture
         self.last = capture
@@ -125,6 +127,16 @@ class History:
             and not _same_bits(flat, begin.flat[name])
         ]
 
+    def _seen(self, index: int, name: str, flat: Flat, capture: Capture) -> Iterable[Stray]:
+        """Take what a buffer holds that the op of `index` does not own."""
+        last = self.last.flat.get(name)
+        if last is None or _is_another(name, self.last, capture):
+            # Another array under the same name, set up for this op.
+            self._add(name, index - 1, flat)
+        elif name in self._used and not _same_bits(last, flat):
+            return self._changed(index, Stray(index, name, flat, last))
+        return ()
+
     def _changed(self, index: int, stray: Stray) -> Iterator[Stray]:
         name = stray.buffer
         owners = self._owners.get(name)
@@ -168,4 +180,9 @@ def _is_another(name: str, last: Capture, capture: Capture) -> bool:
 
 
 def _same_bits(a: Flat, b: Flat) -> bool:
-    return bool(np.array_equal(bits(a), bits(b)))
+    """Whether two arrays of one type hold the same bytes; most that do not differ at once."""
+    if not np.array_equal(bits(a[:_GLANCE]), bits(b[:_GLANCE])):
+        return False
+    if a.nbytes % _WORD or b.nbytes % _WORD:
+        return bool(np.array_equal(bits(a), bits(b)))
+    return bool(np.array_equal(a.view(np.uint64), b.view(np.uint64)))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import closing
 
-from nndbg.compare import Status, Verdict
+from nndbg.ahead import in_order, one_thread_each
+from nndbg.compare import Verdict
 from nndbg.diagnose import Diagnosis, Evidence, diagnose
 from nndbg.errors import GdbError, ProgramError
 from nndbg.layermap import place_map
-from nndbg.ledger import Observation
-from nndbg.report import CodePlace, Report
+from nndbg.ledger import Observation, StepRecord
+from nndbg.report import CodePlace, Report, Verdicts
 from nndbg.session import Session
 
 # Fewer steps than this are checked at every op at once: a sweep would save nothing.
@@ -19,42 +21,169 @@ _WORTH_A_SWEEP = 8
 def check_steps(
     session: Session,
     steps: range,
-    progress: Callable[[int], None] = lambda step: None,
+    progress: Callable[[int], None] = lambda done: None,
     until_first: bool = False,
 ) -> Report:
-    """Judge every op of `steps` (consecutive, not empty); calls `progress` after each step.
+    """Judge every op of `steps` (ascending, not empty); calls `progress` with how many are done.
 
-    Many steps are swept: the program stops once or twice a step. Where a sweep finds something
-    wrong, that step is run again and judged at every op, and so are all after it. With
-    `until_first` the run ends with the first step that is wrong.
+    Many steps are swept: the program stops once or twice a step, and runs on while what was
+    captured is judged. Where a sweep finds something wrong, or the program fails, that step is run
+    again and judged at every op, and so are all after it. With `until_first` the run ends at the
+    op where something is wrong: what comes after it in the step is not judged.
 
     A program that fails on the way, or GDB that dies, ends the run: the report holds what was
     judged before, and the error in words.
     """
-    run = _Run(session)
-    done: list[int] = []
+    run = _Run(session, steps, progress)
     error: str | None = None
     try:
-        session.sweep(len(steps) >= _WORTH_A_SWEEP)
-        session.start(steps.start)
-        for step in steps:
-            run.judge(step)
-            done.append(step)
-            progress(step)
-            if until_first and run.first_wrong is not None:
-                break
+        with one_thread_each():
+            if len(steps) >= _WORTH_A_SWEEP:
+                run.sweep()
+            run.walk(until_first)
     except (ProgramError, GdbError) as problem:
         error = str(problem)
-    return Report(
-        program=session.program,
-        steps=tuple(done),
-        verdicts=tuple(run.verdicts),
-        error=error,
-        diagnosis=run.diagnosis(),
-        boundaries=_boundaries(
-            session, {v.subject.op for v in run.verdicts if v.status is not Status.AGREE}
-        ),
-    )
+    return run.report(error)
+
+
+class _Run:
+    """What a check has seen so far, and the evidence of the first wrong op for its diagnosis."""
+
+    def __init__(self, session: Session, steps: range, progress: Callable[[int], None]) -> None:
+        self._session = session
+        self._steps = steps
+        self._done = 0
+        self._progress = progress
+        self._order = {op.name: index for index, op in enumerate(session.layer_map.ops)}
+        self._verdicts = Verdicts()
+        self._evidence: Mapping[str, Evidence] = {}
+        self._first_wrong: Verdict | None = None
+        self._failure: ProgramError | GdbError | None = None
+        self._enough = False
+        self._says = ""
+
+    def sweep(self) -> None:
+        """Judge steps from one or two stops each, up to the first that is not plainly right.
+
+        The session is then at the beginning of that step, to be judged at every op.
+        """
+        session, suspect = self._session, False
+        session.sweep(True)
+        try:
+            with closing(in_order(self._judge, self._records())) as judged:
+                for record, verdicts in judged:
+                    suspect = not record.is_whole(session.layer_map) or any(
+                        verdict.status.is_wrong for verdict in verdicts
+                    )
+                    if suspect:
+                        break
+                    self._verdicts.extend(verdicts)
+                    self._count()
+        finally:
+            self._enough = True
+            session.sweep(False)
+        if isinstance(self._failure, GdbError) and not suspect:
+            raise self._failure
+        if suspect or self._failure is not None:
+            session.start(self._steps[self._done])
+
+    def walk(self, until_first: bool) -> None:
+        """Judge the steps that are left, each at every op."""
+        session = self._session
+        while self._done < len(self._steps) and not (until_first and self._first_wrong):
+            step = self._steps[self._done]
+            if self._done and session.has_ended:
+                raise ProgramError(
+                    f"the program ended after step {self._steps[self._done - 1]}: "
+                    f"there is no step {step} to check."
+                )
+            session.go_to(step)
+            is_whole = self._finish(until_first)
+            if session.ended_after is not None:
+                raise ProgramError(
+                    f"the program ended in the middle of step {step}, after {session.ended_after}."
+                )
+            if is_whole:
+                self._count()
+            else:
+                self._says = f"The rest of step {step} was not checked."
+
+    def report(self, error: str | None) -> Report:
+        """Return what came of it."""
+        return Report(
+            program=self._session.program,
+            steps=tuple(self._steps[: self._done]),
+            verdicts=self._verdicts,
+            error=error,
+            diagnosis=self._diagnosis(),
+            boundaries=_boundaries(self._session, self._verdicts.unsettled),
+            says=self._says,
+        )
+
+    def _records(self) -> Iterator[StepRecord]:
+        """Yield the steps as they are captured, until the program ends or fails."""
+        for step in self._steps:
+            try:
+                self._session.go_to(step)
+                record = self._session.record_step()
+            except (ProgramError, GdbError) as problem:
+                self._failure = problem
+                return
+            yield record
+            if self._session.has_ended:
+                return
+
+    def _judge(self, record: StepRecord) -> list[Verdict]:
+        verdicts: list[Verdict] = []
+        for observation in self._session.judge(record):
+            if self._enough:
+                break
+            verdicts += observation.verdicts
+        return self._in_order(verdicts)
+
+    def _finish(self, until_first: bool) -> bool:
+        """Judge the rest of the step; returns whether it was whole.
+
+        Where the program fails in it, what it completed before is judged.
+        """
+        found: list[Observation] = []
+        try:
+            for observations in self._session.stops_of_step():
+                found += observations
+                if until_first and any(_is_wrong(observation) for observation in observations):
+                    return self._session.capture is None or self._session.capture.op is None
+        except (ProgramError, GdbError):
+            found += self._session.abandon_step()
+            raise
+        finally:
+            self._take(found)
+        return True
+
+    def _take(self, observations: Iterable[Observation]) -> None:
+        for observation in sorted(observations, key=lambda o: self._order[o.op.name]):
+            self._verdicts.extend(observation.verdicts)
+            wrong = (v for v in observation.verdicts if v.status.is_wrong)
+            if self._first_wrong is None and (first := next(wrong, None)) is not None:
+                self._first_wrong = first
+                self._evidence = observation.evidence
+
+    def _in_order(self, verdicts: Iterable[Verdict]) -> list[Verdict]:
+        return sorted(verdicts, key=lambda verdict: self._order[verdict.subject.op])
+
+    def _count(self) -> None:
+        self._done += 1
+        self._progress(self._done)
+
+    def _diagnosis(self) -> tuple[Diagnosis, ...]:
+        """Return what explains the first wrong output."""
+        if self._first_wrong is None:
+            return ()
+        known = self._evidence.get(self._first_wrong.subject.buffer)
+        return diagnose(known) if known is not None else ()
+
+
+def _is_wrong(observation: Observation) -> bool:
+    return any(verdict.status.is_wrong for verdict in observation.verdicts)
 
 
 def _boundaries(session: Session, ops: Collection[str]) -> Mapping[str, CodePlace]:
@@ -74,58 +203,3 @@ def _boundaries(session: Session, ops: Collection[str]) -> Mapping[str, CodePlac
             line=source.line if source else None,
         )
     return places
-
-
-class _Run:
-    """What a check has seen so far, and the evidence of the first wrong op for its diagnosis."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._evidence: Mapping[str, Evidence] = {}
-        self._ops = tuple(op.name for op in session.layer_map.ops)
-        self.verdicts: list[Verdict] = []
-        self.first_wrong: Verdict | None = None
-
-    def judge(self, step: int) -> None:
-        """Judge one step, which the session is at the beginning of."""
-        session = self._session
-        if session.has_ended or session.capture is None or session.capture.step != step:
-            raise ProgramError(
-                f"the program ended after step {step - 1}: there is no step {step} to check."
-            )
-        observations = self._finish()
-        if session.sweeps and any(v.status.is_wrong for o in observations for v in o.verdicts):
-            session.sweep(False)
-            session.start(step)
-            observations = self._finish()
-        self._take(observations)
-        if session.ended_after is not None:
-            raise ProgramError(
-                f"the program ended in the middle of step {step}, after {session.ended_after}."
-            )
-
-    def _finish(self) -> list[Observation]:
-        """Return the ops of the step; where it is cut short, keep what was judged of it."""
-        found: list[Observation] = []
-        try:
-            found.extend(self._session.finish_step())
-        except (ProgramError, GdbError):
-            self._take([*found, *self._session.abandon_step()])
-            raise
-        return found
-
-    def _take(self, observations: Iterable[Observation]) -> None:
-        found = [(o, v) for o in observations for v in o.verdicts]
-        found.sort(key=lambda pair: self._ops.index(pair[0].op.name))
-        self.verdicts += [verdict for _, verdict in found]
-        for observation, verdict in found:
-            if self.first_wrong is None and verdict.status.is_wrong:
-                self.first_wrong = verdict
-                self._evidence = observation.evidence
-
-    def diagnosis(self) -> tuple[Diagnosis, ...]:
-        """Return what explains the first wrong output."""
-        if self.first_wrong is None:
-            return ()
-        known = self._evidence.get(self.first_wrong.subject.buffer)
-        return diagnose(known) if known is not None else ()

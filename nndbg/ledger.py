@@ -7,7 +7,7 @@ before it in the map are complete, with what *they* left in its inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,37 @@ class Observation:
     expected: Mapping[str, Bounded]
     verdicts: tuple[Verdict, ...]
     evidence: Mapping[str, Evidence]
+
+
+@dataclass(frozen=True, eq=False)
+class StepRecord:
+    """What was captured of one step, to be judged later or elsewhere: it depends on no program.
+
+    `end` is where the next step begins, None where the program ended. `constants` are the constant
+    buffers that its ops take, in one dimension.
+    """
+
+    begin: Capture
+    done: tuple[Capture, ...]
+    end: Capture | None
+    constants: Mapping[str, Flat]
+
+    def is_whole(self, layer_map: LayerMap) -> bool:
+        """Whether every op of the step was complete."""
+        missing = {op.name for op in layer_map.ops} - self.begin.skipped
+        return missing <= {capture.op for capture in self.done}
+
+
+def judge_record(
+    layer_map: LayerMap, record: StepRecord, modes: Collection[Mode]
+) -> Iterator[Observation]:
+    """Yield the ops of a step that was recorded, as a StepLedger judges them."""
+    ledger = StepLedger(
+        layer_map, record.begin, lambda buffer: record.constants[buffer.name], modes
+    )
+    for capture in record.done:
+        yield from ledger.see(capture)
+    yield from ledger.end(record.end) if record.end is not None else ledger.abandon()
 
 
 class StepLedger:
@@ -262,7 +293,7 @@ class StepLedger:
 
     def _before(self, index: int, buffer: Buffer, sizes: Mapping[str, int]) -> NDArray[Any]:
         """Return what the ops before `index` in the map left in `buffer`."""
-        if buffer.elements(sizes) == 0:
+        if 0 in buffer.extents(sizes):
             raise ProgramError(
                 f"{self._map.at('buffers', buffer.name)}: {buffer.name} has no elements when "
                 f"{self._ops[index].name} is complete: one of its sizes is 0. "

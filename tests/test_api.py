@@ -21,6 +21,7 @@ PUBLIC = {
     "Status",
     "UsageError",
     "Verdict",
+    "bisect",
     "check",
     "open",
 }

@@ -161,7 +161,7 @@ def test_bad_usage_is_one_line_and_exit_code_2(nndbg: Cli, case: str):
     assert_refused(nndbg(*arguments), says)
 
 
-@pytest.mark.parametrize("steps", ["3", ":3", "3:3", "5:2", "-1:3", "0:3:1", "a:b", f"0:{10**20}"])
+@pytest.mark.parametrize("steps", ["3", ":3", "3:3", "5:2", "-1:3", "0:3:0", "a:b", f"0:{10**20}"])
 def test_steps_of_another_form_are_refused(nndbg: Cli, steps: str):
     assert_refused(nndbg("check", "--steps", steps), "0:3 is steps 0, 1 and 2.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from nndbg.capture import Capture, Flat
 from nndbg.errors import ProgramError
@@ -60,8 +60,20 @@ class LiveSource:
         self._set_breakpoints()
         self._reader = Reader(self._placed, self._inferior)
         self._snapshot: Snapshot | None = None
-        if self._placed.seek_target is not None:
-            self._seek(step, self._placed.seek_target)
+        return self.go_to(step)
+
+    def go_to(self, step: int) -> Capture:
+        """Run on to where `step`, which is still to come, begins, and capture there.
+
+        Raises ProgramError when the program ends, crashes or hangs before.
+        """
+        if None in self._pending:
+            self._count_step()
+        self._pending.clear()
+        if self._step < step:
+            self._listen(set())
+            if self._placed.seek_target is not None:
+                self._seek(step, self._placed.seek_target)
         while self._step < step:
             stop = self._resume()
             if stop.is_exit:
@@ -97,7 +109,7 @@ class LiveSource:
             self._address = stop.address
             ops = self._ops_at.get(stop.address, ())
             if ops and self._is_elsewhere(ops):
-                self._listen(())
+                self._listen(set())
             else:
                 self._pending.extend(self._complete(ops))
             if stop.address in self._placed.step:
@@ -165,10 +177,15 @@ class LiveSource:
             address: self._running.break_at(address) for address in ops_at if address not in steps
         }
         self._heard = set(self._op_breakpoints.values())
-        self._listen(())
+        self._listened: set[str] | None = None
+        self._seek_breakpoints: set[int] = set()
+        self._listen(set())
 
-    def _listen(self, ops: Collection[str]) -> None:
+    def _listen(self, ops: set[str]) -> None:
         """Stop at the boundaries of these ops, and at those of no other."""
+        if self._listened == ops:
+            return
+        self._listened = set(ops)
         wanted = {
             number
             for address, number in self._op_breakpoints.items()
@@ -182,12 +199,15 @@ class LiveSource:
         """Let the program run to `step` with one stop, at the boundary that it seeks by itself."""
         self._running.memory.write(target + self._running.load_offset, step.to_bytes(8, "little"))
         self._running.enable(self._step_breakpoints, on=False)
-        seeks = {self._running.break_at(address) for address in self._placed.seek}
+        if self._seek_breakpoints:
+            self._running.enable(self._seek_breakpoints)
+        else:
+            self._seek_breakpoints = {self._running.break_at(at) for at in self._placed.seek}
         if self._resume().is_exit:
             raise ProgramError(
                 f"the program ended before step {step}. Name an earlier step, or let it run longer."
             )
-        self._running.enable(seeks, on=False)
+        self._running.enable(self._seek_breakpoints, on=False)
         self._running.enable(self._step_breakpoints)
 
     def _resume(self) -> Stop:
@@ -213,12 +233,18 @@ class LiveSource:
     def _open_step(self) -> None:
         """Find out which ops the step has, and listen for them."""
         self._seen.clear()
+        # Many ops may hang on one variable.
+        held: dict[tuple[int, str], int] = {}
+        for op in self.layer_map.ops:
+            if op.when is not None:
+                place = (self._placed.conditions[op.name], op.when.dtype)
+                if place not in held:
+                    held[place] = self._reader.integer(*place)
         self._skipped = frozenset(
             op.name
             for op in self.layer_map.ops
             if op.when is not None
-            and self._reader.integer(self._placed.conditions[op.name], op.when.dtype)
-            not in op.when.values
+            and held[self._placed.conditions[op.name], op.when.dtype] not in op.when.values
         )
         active = [op for op in self.layer_map.ops if op.name not in self._skipped]
         self._sweeps_now = self._sweeps

@@ -80,7 +80,8 @@ class Reader:
             memory[span.address] = data
             for placed in span.buffers:
                 flat[placed.name] = np.frombuffer(data, placed.dtype, placed.count, placed.offset)
-                padding[placed.name] = np.frombuffer(data, np.uint8, placed.padding, placed.end)
+                if placed.padding:
+                    padding[placed.name] = np.frombuffer(data, np.uint8, placed.padding, placed.end)
         for buffer in self._map.buffers.values():
             if buffer.is_pointer and not buffer.is_constant and addresses[buffer.name]:
                 flat[buffer.name] = self._read(

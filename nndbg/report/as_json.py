@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from nndbg.compare import Distance, Element, Verdict
@@ -17,16 +18,41 @@ SCHEMA = "nndbg-report/1"
 
 def render(report: Report) -> str:
     """Return the report as one JSON document that ends in a newline."""
-    document = {
+    return "".join(pieces(report))
+
+
+def pieces(report: Report) -> Iterator[str]:
+    """Yield the document of `render` as it is made, a line for each key and each verdict.
+
+    A run of thousands of steps has more verdicts than one would hold in memory at once.
+    """
+    head = {
         "schema": SCHEMA,
         "program": report.program,
         "agrees": report.agrees,
-        "steps": list(report.steps),
-        "verdicts": [_verdict(verdict) for verdict in report.verdicts],
+        "steps": report.steps,
+    }
+    tail = {
         "first": _first(report, report.first) if report.first else None,
         "error": report.error,
+        "says": report.says,
     }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+    yield "{\n"
+    for key, value in head.items():
+        yield f' "{key}": {_json(value)},\n'
+    yield ' "verdicts": ['
+    separator = "\n"
+    for verdict in report.verdicts:
+        yield f"{separator}  {_json(_verdict(verdict))}"
+        separator = ",\n"
+    yield "\n ]"
+    for key, value in tail.items():
+        yield f',\n "{key}": {_json(value)}'
+    yield "\n}\n"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, allow_nan=False)
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:

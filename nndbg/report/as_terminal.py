@@ -83,6 +83,8 @@ def _conclusion(report: Report, counts: Tally) -> Iterable[RenderableType]:
             yield Text(unproved(output), STYLES[Status.UNCHECKED])
     if report.error is not None:
         yield Text(printable(report.error), STYLES[Status.DIVERGED])
+    if report.says:
+        yield Text(line(report.says))
     yield Text(f"{line(report.program)}, {steps_in_words(report)}: {headline(report, counts)}")
 
 

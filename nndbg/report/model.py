@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from nndbg.compare import Mode, Status, Verdict
 from nndbg.diagnose import Diagnosis
+from nndbg.report.verdicts import Verdicts
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,17 @@ class Report:
 
     `error` says in words what ended the run before all `steps` were checked, None where nothing
     did. `diagnosis` is of the first wrong output. `boundaries` says where the ops are complete, at
-    least those of which something did not agree.
+    least those of which something did not agree. `says` is what else is to be known of the run:
+    how a step was found, what was left out.
     """
 
     program: str
     steps: tuple[int, ...]
-    verdicts: tuple[Verdict, ...]
+    verdicts: Collection[Verdict]
     error: str | None = None
     diagnosis: tuple[Diagnosis, ...] = ()
     boundaries: Mapping[str, CodePlace] = field(default_factory=dict)
+    says: str = ""
 
     def __bool__(self) -> bool:
         return self.agrees
@@ -49,27 +53,30 @@ class Report:
     @property
     def agrees(self) -> bool:
         """Whether every output of every step was checked and agrees."""
-        return (
-            self.error is None
-            and bool(self.verdicts)
-            and not any(v.status.is_wrong for v in self.verdicts)
-            and not self.unproved
-        )
+        counted = self._counted
+        return self.error is None and len(counted) > 0 and not counted.wrong + counted.unproved
 
     @property
     def unproved(self) -> tuple[Verdict, ...]:
         """The verdicts that leave open whether their output is right."""
-        return unproved(self.verdicts)
+        return unproved(self.verdicts) if self._counted.unproved else ()
 
     @property
     def wrong(self) -> tuple[Verdict, ...]:
         """The verdicts that find the program at fault."""
+        if not self._counted.wrong:
+            return ()
         return tuple(v for v in self.verdicts if v.status.is_wrong)
 
     @property
     def first(self) -> First | None:
         """The first wrong output, None where there is none."""
-        return First(self.wrong[0], self.diagnosis) if self.wrong else None
+        verdict = self._counted.first_wrong
+        return First(verdict, self.diagnosis) if verdict is not None else None
+
+    @cached_property
+    def _counted(self) -> Verdicts:
+        return self.verdicts if isinstance(self.verdicts, Verdicts) else Verdicts(self.verdicts)
 
 
 def unproved(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:

@@ -1,4 +1,4 @@
-"""Builds the trainer with a change from faults/ or harmless/, to see what nndbg says of it.
+"""Builds the trainer with a change from faults/, late/ or harmless/, to see what nndbg says of it.
 
 python -m tests.broken.build                  the names of all changes
 python -m tests.broken.build NAME [-o FILE]   that trainer, in build/broken/NAME unless said
@@ -17,6 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+KINDS = ("faults", "late", "harmless")
 
 
 class BuildError(Exception):
@@ -89,7 +90,7 @@ def read_change(path: Path) -> Change:
 
 
 def changes(kind: str) -> list[Change]:
-    """Return all changes of a kind, `faults` or `harmless`, by name."""
+    """Return all changes of a kind, `faults`, `late` or `harmless`, by name."""
     return [read_change(path) for path in sorted((HERE / kind).glob("*.toml"))]
 
 
@@ -160,7 +161,7 @@ def main() -> int:
     parser.add_argument("-o", dest="output", metavar="FILE", type=Path)
     options = parser.parse_args()
     try:
-        known = {change.name: change for change in (*changes("faults"), *changes("harmless"))}
+        known = {change.name: change for kind in KINDS for change in changes(kind)}
         if options.name is None:
             print("\n".join(f"{name}\n    {known[name].says}" for name in known))
             return 0
