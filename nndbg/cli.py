@@ -28,6 +28,7 @@ from nndbg.dataset import prepare
 from nndbg.doctor import Health, examine
 from nndbg.elf import read_executable
 from nndbg.errors import ExitCode, NndbgError, UsageError
+from nndbg.finding import ALL_AUDITS, Audit
 from nndbg.hunt import check_steps
 from nndbg.layermap import MAIN_PHASE, load_map
 from nndbg.output import write_text
@@ -45,6 +46,27 @@ class ProgramCommand(click.RichCommand):
         at = args.index("--") if "--" in args else len(args)
         ctx.obj = tuple(args[at + 1 :])
         return super().parse_args(ctx, args[:at])
+
+
+class Audits(click.ParamType[frozenset[Audit]]):
+    """Names of audits with commas between them, `all` or `none`."""
+
+    name = "LIST"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> frozenset[Audit]:
+        """Return the audits that are named."""
+        if isinstance(value, frozenset):
+            return value
+        if value in ("all", "none"):
+            return ALL_AUDITS if value == "all" else frozenset()
+        names = [name.strip() for name in value.split(",")]
+        unknown = [name for name in names if name not in list(Audit)]
+        if unknown:
+            known = ", ".join(Audit)
+            self.fail(f"{unknown[0]!r} is no audit. There are: {known}; or all, none.", param, ctx)
+        return frozenset(map(Audit, names))
 
 
 class Steps(click.ParamType[range]):
@@ -148,6 +170,14 @@ def run(
     help="Feed the reference with the program's inputs, with its own earlier outputs, or both.",
 )
 @click.option(
+    "--audits",
+    type=Audits(),
+    default="all",
+    show_default=True,
+    help="What to look into besides the numbers: "
+    f"{', '.join(Audit)}; several with commas, all, or none.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(list(RENDERERS)),
@@ -173,6 +203,7 @@ def check(
     steps: range,
     until_first: bool,
     mode: str,
+    audits: frozenset[Audit],
     form: str,
     output: Path | None,
 ) -> ExitCode:
@@ -182,7 +213,13 @@ def check(
     """
     modes = (Mode.LOCAL, Mode.CHAIN) if mode == "both" else (Mode(mode),)
     session = open_session(
-        program, map=map_file, phase=phase, arguments=arguments, modes=modes, timeout=timeout
+        program,
+        map=map_file,
+        phase=phase,
+        arguments=arguments,
+        modes=modes,
+        audits=audits,
+        timeout=timeout,
     )
     advance: Advance
     with session, _progress("steps", len(steps)) as advance:
@@ -190,7 +227,7 @@ def check(
             session, steps, lambda step: advance(step + 1 - steps.start), until_first
         )
     write_report(report, form, output)
-    if report.wrong:
+    if report.wrong or report.objections:
         return ExitCode.DIVERGED
     if report.error is not None:
         _say(report.error)

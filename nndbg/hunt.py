@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from nndbg.compare import Verdict
 from nndbg.diagnose import Diagnosis, Evidence, diagnose
 from nndbg.errors import GdbError, ProgramError
+from nndbg.finding import Audit, Finding
 from nndbg.ledger import Observation
+from nndbg.poisoned import run_poisoned
 from nndbg.report import Report
 from nndbg.session import Session
 
@@ -23,9 +25,12 @@ def check_steps(
 ) -> Report:
     """Judge every op of `steps` (consecutive, not empty); calls `progress` after each step.
 
-    Many steps are swept: the program stops once or twice a step. Where a sweep finds something
-    wrong, that step is run again and judged at every op, and so are all after it. With
-    `until_first` the run ends with the first step that is wrong.
+    Many steps are swept after the first: the program stops once or twice a step. Where a sweep
+    finds something wrong, that step is run again and judged at every op, and so are all after it.
+    With `until_first` the run ends with the first step that is wrong.
+
+    What is judged at every op is audited. One step is run once more with poison: the first that is
+    wrong; where none is, the first of a few, and none of many.
 
     A program that fails on the way, or GDB that dies, ends the run: the report holds what was
     judged before, and the error in words.
@@ -34,8 +39,8 @@ def check_steps(
     done: list[int] = []
     error: str | None = None
     try:
-        session.sweep(len(steps) >= _WORTH_A_SWEEP)
         session.start(steps.start)
+        session.sweep(len(steps) >= _WORTH_A_SWEEP)
         for step in steps:
             run.judge(step)
             done.append(step)
@@ -44,12 +49,18 @@ def check_steps(
                 break
     except (ProgramError, GdbError) as problem:
         error = str(problem)
+    if Audit.POISON in session.audits:
+        try:
+            run.poison(steps.start if error is None and not session.sweeps else None)
+        except GdbError as problem:
+            error = error or str(problem)
     return Report(
         program=session.program,
         steps=tuple(done),
         verdicts=tuple(run.verdicts),
         error=error,
         diagnosis=run.diagnosis(),
+        findings=tuple(run.findings),
     )
 
 
@@ -61,6 +72,7 @@ class _Run:
         self._evidence: Mapping[str, Evidence] = {}
         self._ops = tuple(op.name for op in session.layer_map.ops)
         self.verdicts: list[Verdict] = []
+        self.findings: list[Finding] = []
         self.first_wrong: Verdict | None = None
 
     def judge(self, step: int) -> None:
@@ -91,14 +103,21 @@ class _Run:
             raise
         return found
 
-    def _take(self, observations: Iterable[Observation]) -> None:
+    def _take(self, observations: Sequence[Observation]) -> None:
         found = [(o, v) for o in observations for v in o.verdicts]
         found.sort(key=lambda pair: self._ops.index(pair[0].op.name))
+        self.findings += [finding for o in observations for finding in o.findings]
         self.verdicts += [verdict for _, verdict in found]
         for observation, verdict in found:
             if self.first_wrong is None and verdict.status.is_wrong:
                 self.first_wrong = verdict
                 self._evidence = observation.evidence
+
+    def poison(self, otherwise: int | None) -> None:
+        """Run the first wrong step again with poison, or where there is none another one."""
+        step = self.first_wrong.subject.step if self.first_wrong else otherwise
+        if step is not None:
+            self.findings += run_poisoned(self._session, step, self.verdicts)
 
     def diagnosis(self) -> tuple[Diagnosis, ...]:
         """Return what explains the first wrong output."""

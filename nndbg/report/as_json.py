@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from nndbg.compare import Distance, Element, Verdict
+from nndbg.finding import Finding
 from nndbg.report.model import First, Report
 
 SCHEMA = "nndbg-report/1"
@@ -25,6 +26,7 @@ def render(report: Report) -> str:
         "verdicts": [_verdict(verdict) for verdict in report.verdicts],
         "first": _first(report.first) if report.first else None,
         "error": report.error,
+        "findings": [_finding(finding) for finding in report.findings],
     }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
@@ -44,6 +46,18 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "worst": _element(verdict.worst) if verdict.worst else None,
         "distance": _distance(verdict.distance) if verdict.distance else None,
         "says": verdict.says,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "step": finding.step,
+        "op": finding.op,
+        "audit": finding.audit.value,
+        "level": finding.level.value,
+        "says": finding.says,
+        "buffer": finding.buffer,
+        "where": finding.where,
     }
 
 

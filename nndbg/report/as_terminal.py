@@ -14,6 +14,7 @@ from nndbg.report.outputs import (
     SYMBOLS,
     compared,
     found,
+    gathered,
     headline,
     line,
     outputs,
@@ -72,6 +73,10 @@ def _conclusion(report: Report) -> Iterable[RenderableType]:
     yield ""
     if report.first is not None:
         yield from _first(report.first)
+    for finding in gathered(report):
+        style = STYLES[Status.DIVERGED if finding.is_error else Status.UNCHECKED]
+        title = f"{finding.audit} ({finding.level})"
+        yield Text.assemble((title, style), f" {finding.when}: {finding.says}")
     if report.error is not None:
         yield Text(printable(report.error), STYLES[Status.DIVERGED])
     loose = unchecked(report)

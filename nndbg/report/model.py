@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nndbg.compare import Mode, Status, Verdict
 from nndbg.diagnose import Diagnosis
+from nndbg.finding import Finding
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Report:
     """The verdicts of a run, in the order of steps and ops.
 
     `error` says in words what ended the run before all `steps` were checked, None where nothing
-    did. `diagnosis` is of the first wrong output.
+    did. `diagnosis` is of the first wrong output. `findings` are what the audits have to say.
     """
 
     program: str
@@ -29,19 +30,26 @@ class Report:
     verdicts: tuple[Verdict, ...]
     error: str | None = None
     diagnosis: tuple[Diagnosis, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def __bool__(self) -> bool:
         return self.agrees
 
     @property
     def agrees(self) -> bool:
-        """Whether every output of every step was checked and agrees."""
+        """Whether every output of every step was checked and agrees, and no audit objects."""
         return (
             self.error is None
             and bool(self.verdicts)
             and not any(v.status.is_wrong for v in self.verdicts)
             and not self.unproved
+            and not self.objections
         )
+
+    @property
+    def objections(self) -> tuple[Finding, ...]:
+        """The findings that are no mere notes."""
+        return tuple(finding for finding in self.findings if finding.is_error)
 
     @property
     def unproved(self) -> tuple[Verdict, ...]:
