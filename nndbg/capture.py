@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from nndbg.finding import Finding
@@ -24,7 +25,8 @@ class Capture:
     the ops that this step leaves out, because their condition did not hold as it began. `memory`
     is the bytes that the buffers were read from, gaps between them included, by first address;
     `padding` is, for each buffer, those behind its end that belong to no symbol. `findings` are
-    what the audits of the op have to say.
+    what the audits of the op have to say. In a step run with poison `unwritten` marks, of each
+    output, the elements that the op did not write; `flat` has what was there before the poison.
     """
 
     step: int
@@ -38,6 +40,7 @@ class Capture:
     memory: Mapping[int, memoryview] = field(default_factory=dict)
     padding: Mapping[str, Flat] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    unwritten: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def shaped(self, buffer: Buffer) -> NDArray[Any]:
         """Return `buffer` in its shape at this stop; a view, read-only."""

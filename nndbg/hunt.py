@@ -51,7 +51,7 @@ def check_steps(
         error = str(problem)
     if Audit.POISON in session.audits:
         try:
-            run.poison(steps.start if error is None and not session.sweeps else None)
+            run.poison(steps.start if error is None and not session.sweeps else None, error)
         except GdbError as problem:
             error = error or str(problem)
     return Report(
@@ -113,11 +113,11 @@ class _Run:
                 self.first_wrong = verdict
                 self._evidence = observation.evidence
 
-    def poison(self, otherwise: int | None) -> None:
+    def poison(self, otherwise: int | None, error: str | None) -> None:
         """Run the first wrong step again with poison, or where there is none another one."""
         step = self.first_wrong.subject.step if self.first_wrong else otherwise
         if step is not None:
-            self.findings += run_poisoned(self._session, step, self.verdicts)
+            self.findings += run_poisoned(self._session, step, self.verdicts, error)
 
     def diagnosis(self) -> tuple[Diagnosis, ...]:
         """Return what explains the first wrong output."""

@@ -1,8 +1,8 @@
 """Poison: NaNs that name the buffer they were written into, and what they tell when they are found.
 
 A poison is a signalling NaN. One that is still there after an op was never overwritten. Arithmetic
-makes it quiet and keeps its payload, so a quiet one was read and computed with. Source: Intel SDM,
-volume 1, section 4.8.3.5 and table 4-7.
+makes it quiet and keeps its payload, so a quiet one was computed with. Source: Intel SDM, volume 1,
+section 4.8.3.5 and table 4-7.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nndbg.capture import shape
 from nndbg.compare import Status, bits
 from nndbg.finding import Audit, Finding, Level
 from nndbg.layermap import LayerMap, Op
@@ -124,39 +125,35 @@ def _of_op(layer_map: LayerMap, observation: Observation, clean: Statuses) -> It
     for name in op.outputs.values():
         status = clean.get((op.name, name))
         if name in numbers and name not in op.inputs.values() and status is not None:
-            found = marks(observation.capture.shaped(layer_map.buffers[name]))
-            for mask, says in _tell(op.name, name, found, numbers, inherited, status):
-                at = where(name, mask)
-                yield _finding(observation, name, at, says.format(at), status)
+            buffer, capture = layer_map.buffers[name], observation.capture
+            if name in capture.unwritten:
+                at = where(name, shape(capture.unwritten[name], buffer, capture.sizes))
+                yield _finding(observation, name, at, _unwritten(op.name, at, status), status)
+            found = marks(capture.shaped(buffer))
+            for at, says in _tell(op.name, name, found, numbers, inherited):
+                yield _finding(observation, name, at, says, status)
             if not poisoned and not status.is_wrong and (found.numbers == _NO_POISON).all():
                 yield from _otherwise(observation, name, status)
 
 
+def _unwritten(op: str, at: str, status: Status) -> str:
+    if status.is_wrong:
+        return f"{op} never writes {at}"
+    return (
+        f"{at} is not written by {op}: it holds the right numbers only because they were there "
+        "before"
+    )
+
+
 def _tell(
-    op: str,
-    name: str,
-    found: Marks,
-    numbers: Mapping[str, int],
-    inherited: Collection[int],
-    status: Status,
-) -> Iterator[tuple[NDArray[np.bool_], str]]:
-    """Yield what the poison in an output tells, each with its elements and a place for them."""
-    mine = found.numbers == numbers[name]
-    if (unwritten := mine & ~found.quiet).any():
-        yield (
-            unwritten,
-            (
-                f"{op} never writes {{}}"
-                if status.is_wrong
-                else f"{{}} is not written by {op}: it holds the right numbers only because they were "
-                "there before"
-            ),
-        )
-    if (added := mine & found.quiet).any() and numbers[name] not in inherited:
-        yield added, f"{op} computes {{}} with what was in {name} before it began"
+    op: str, name: str, found: Marks, numbers: Mapping[str, int], inherited: Collection[int]
+) -> Iterator[tuple[str, str]]:
+    """Yield whose poison an op has computed with, each with the elements that show it."""
     for other, number in numbers.items():
-        if other != name and number not in inherited and (read := found.numbers == number).any():
-            yield read, f"{op} computes {{}} with what {other} held before it was written"
+        at = "" if number in inherited else where(name, found.numbers == number)
+        if at:
+            when = "it began" if other == name else "it was written"
+            yield at, f"{op} computes {at} with what {other} held before {when}"
 
 
 def _otherwise(observation: Observation, name: str, status: Status) -> Iterator[Finding]:

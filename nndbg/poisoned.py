@@ -14,11 +14,13 @@ from nndbg.poison import findings
 from nndbg.session import Session
 
 
-def run_poisoned(session: Session, step: int, verdicts: Iterable[Verdict]) -> tuple[Finding, ...]:
+def run_poisoned(
+    session: Session, step: int, verdicts: Iterable[Verdict], error: str | None
+) -> tuple[Finding, ...]:
     """Start `session` again, with poison, at `step`, and return what the poison tells.
 
     `verdicts` are those of the run without, and stay the ones that count: what was right there is
-    only worth a note. Raises GdbError.
+    only worth a note. `error` is what ended that run early. Raises GdbError.
     """
     clean = {
         (v.subject.op, v.subject.buffer): v.status
@@ -31,9 +33,9 @@ def run_poisoned(session: Session, step: int, verdicts: Iterable[Verdict]) -> tu
         try:
             session.start(step, poison=True)
             observations.extend(session.finish_step())
-        except ProgramError as error:
+        except ProgramError as problem:
             observations += session.abandon_step()
-            stopped = _stopped(session, step, error)
+            stopped = _stopped(session, step, problem) if error is None else ()
     return (*findings(session.layer_map, observations, clean), *stopped)
 
 

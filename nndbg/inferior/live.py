@@ -9,7 +9,7 @@ from nndbg.audit import RegisterAudit, Standing
 from nndbg.capture import Capture, Flat
 from nndbg.errors import ProgramError
 from nndbg.finding import Audit, Finding
-from nndbg.inferior.poisoning import Poisoning
+from nndbg.inferior.poisoning import Poisoning, Unwritten
 from nndbg.inferior.process import Inferior, Stop
 from nndbg.inferior.reader import Reader, Snapshot
 from nndbg.inferior.registers import RegisterReader
@@ -294,6 +294,9 @@ class LiveSource:
         entered = self._entered.pop(op, None) if op is not None else None
         if op is not None and entered is not None and (standing := self._stand()) is not None:
             findings = self._audit.findings(self._step, op, entered, standing, self._word)
+        left: dict[str, Unwritten] = {}
+        if op is not None and self._poisoning is not None:
+            left = self._poisoning.done(op, seen)
         capture = Capture(
             step=self._step,
             op=op,
@@ -301,16 +304,15 @@ class LiveSource:
             address=self._address,
             sizes=seen.sizes,
             addresses=seen.addresses,
-            flat=seen.flat,
+            flat={**seen.flat, **{name: one.flat for name, one in left.items()}},
             skipped=self._skipped,
             memory=seen.memory,
             padding=seen.padding,
             findings=findings,
+            unwritten={name: one.mask for name, one in left.items()},
         )
         self._stops += 1
         if op is not None:
-            if self._poisoning is not None:
-                self._poisoning.done(op, seen)
             self._seen.add(op)
             self._last = f"after {op} of step {self._step}"
         return capture

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nndbg.capture import Flat
 from nndbg.compare import bits
 from nndbg.inferior.memory import Memory
 from nndbg.inferior.reader import Snapshot
 from nndbg.layermap import LayerMap, Op
 from nndbg.layermap.model import DTYPES
 from nndbg.poison import dead_at_the_beginning, dead_before, numbered, pattern
+
+
+@dataclass(frozen=True, eq=False)
+class Unwritten:
+    """An output in one dimension with the numbers given back that `mask` says were not written."""
+
+    flat: Flat
+    mask: NDArray[np.bool_]
 
 
 class Poisoning:
@@ -38,16 +48,24 @@ class Poisoning:
         """Fill the outputs of an op that begins; `complete` are the ops that are so by now."""
         self._fill(dead_before(self._ops[op], tuple(self._ops.values()), complete), snapshot)
 
-    def done(self, op: str, snapshot: Snapshot) -> None:
+    def done(self, op: str, snapshot: Snapshot) -> dict[str, Unwritten]:
         """Give back what an op, which is complete now, has not overwritten of its outputs."""
+        left: dict[str, Unwritten] = {}
         for name in self._ops[op].outputs.values():
             before = self._before.pop(name, None)
-            if before is not None:
-                now = bits(snapshot.flat[name][: before.size])
-                poison = self._word(name, now)
-                if (now == poison).any():
-                    mended = np.where(now == poison, before, now)
-                    self._memory.write(snapshot.addresses[name], mended.tobytes())
+            if before is None:
+                continue
+            flat = snapshot.flat[name]
+            now = bits(flat)
+            mask = np.zeros(now.size, np.bool_)
+            mask[: before.size] = now[: before.size] == self._word(name, now)
+            if mask.any():
+                mended = now.copy()
+                mended[mask] = before[mask[: before.size]]
+                self._memory.write(snapshot.addresses[name], mended.tobytes())
+                mended.flags.writeable = False
+                left[name] = Unwritten(mended.view(flat.dtype), mask)
+        return left
 
     def _fill(self, names: set[str], snapshot: Snapshot) -> None:
         for name in names & self._numbers.keys():
