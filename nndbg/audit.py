@@ -108,7 +108,7 @@ class RegisterAudit:
         """
         for begin, begin_stack in self._frames(enter):
             for end, end_stack in self._frames(done):
-                own = self._own(begin, end) if begin != end else None
+                own = self._own(begin, end)
                 if own is not None:
                     return _Way(own, end_stack - begin_stack, end, end_stack)
         return None

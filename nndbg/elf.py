@@ -143,11 +143,16 @@ class Executable:
     @cached_property
     def _code(self) -> tuple[tuple[int, memoryview], ...]:
         with self.path.open("rb") as stream:
-            return tuple(
-                (section["sh_addr"], memoryview(section.data()))
-                for section in ELFFile(stream).iter_sections()
-                if section["sh_flags"] & _SHF_EXECINSTR
-            )
+            try:
+                return tuple(
+                    (section["sh_addr"], memoryview(section.data()))
+                    for section in ELFFile(stream).iter_sections()
+                    if section["sh_flags"] & _SHF_EXECINSTR
+                )
+            except _DAMAGE as error:
+                raise UsageError(
+                    f"{self.path}: its code cannot be read ({_reason(error)}). Link it again."
+                ) from error
 
     @cached_property
     def _functions(self) -> tuple[list[int], list[Symbol]]:

@@ -95,6 +95,8 @@ def own_code(executable: Executable, begin: int, end: int) -> OwnCode | None:
 
     None where no way is seen that leads there, or where an indirect jump hides one.
     """
+    if begin == end:
+        return OwnCode(frozenset(), 0, False, False, False, False)
     steps = _explore(executable, begin, end)
     if steps is None:
         return None
@@ -148,9 +150,7 @@ def is_return_address(executable: Executable, address: int, function: int) -> bo
     An indirect call may be one of any function.
     """
     for length in range(2, 9):
-        code = executable.code_at(address - length, length)
-        decoder = x86.Decoder(_BITS, code, ip=address - length)
-        call = decoder.decode()
+        call = _decode(executable, address - length)
         if call.is_invalid or call.len != length:
             continue
         if call.flow_control == x86.FlowControl.INDIRECT_CALL:
@@ -177,7 +177,8 @@ def _explore(executable: Executable, begin: int, end: int) -> dict[int, _Step] |
 
 
 def _decode(executable: Executable, address: int) -> x86.Instruction:
-    return x86.Decoder(_BITS, executable.code_at(address, _LONGEST), ip=address).decode()
+    code = executable.code_at(address, _LONGEST)
+    return x86.Decoder(_BITS, code, ip=address if code else 0).decode()
 
 
 def _step(instruction: x86.Instruction) -> _Step:
