@@ -9,6 +9,7 @@ from importlib.resources import files
 from itertools import count, groupby
 
 from nndbg.compare import Distance, Status, Verdict
+from nndbg.report.audits import gathered
 from nndbg.report.model import Report
 from nndbg.report.outputs import (
     MEANINGS,
@@ -106,6 +107,7 @@ def render(report: Report) -> str:
         unchecked=unchecked(report) if report.agrees or report.wrong else 0,
         error=None if report.error is None else printable(report.error),
         first=report.first,
+        findings=gathered(report),
         columns=columns,
         is_short=len(columns) <= _SHORT,
         is_grouped=any(column.first != column.last for column in columns),
@@ -122,7 +124,7 @@ def _state(report: Report) -> Status:
     """Return the status whose sign and colour the whole report has."""
     if report.first is not None:
         return report.first.verdict.status
-    if report.error is not None:
+    if report.error is not None or report.objections:
         return Status.DIVERGED
     return Status.AGREE if report.agrees else Status.UNCHECKED
 

@@ -8,6 +8,7 @@ from itertools import groupby
 from xml.etree import ElementTree as ET
 
 from nndbg.compare import Status, Verdict
+from nndbg.report.audits import Said, gathered
 from nndbg.report.model import Report
 from nndbg.report.outputs import Output, found, headline, in_words, line
 from nndbg.text import printable
@@ -21,6 +22,8 @@ def render(report: Report) -> str:
     root = ET.Element("testsuites", name=_text(f"nndbg: {line(report.program)}"))
     for step, verdicts in groupby(report.verdicts, key=lambda verdict: verdict.subject.step):
         root.append(_suite(f"step {step}", _cases(report, verdicts)))
+    if findings := gathered(report):
+        root.append(_suite("audits", map(_finding, findings)))
     if report.error is not None or not report.verdicts:
         root.append(_suite("run", [_run(report)]))
     for count in ("tests", "failures", "errors", "skipped"):
@@ -64,6 +67,18 @@ def _case(report: Report, output: Output) -> ET.Element:
     elif output.status is Status.UNCHECKED:
         says = [v.says for v in output.verdicts if v.status is Status.UNCHECKED]
         ET.SubElement(case, "skipped", message=_text(line(says[0])))
+    return case
+
+
+def _finding(said: Said) -> ET.Element:
+    """Return a case that fails where the program is at fault, and else only says so."""
+    case = ET.Element(
+        "testcase", classname=_text(said.op), name=_text(f"{said.audit}: {said.says}")
+    )
+    if said.is_error:
+        ET.SubElement(case, "failure", type=said.audit.value, message=_text(said.text))
+    else:
+        ET.SubElement(case, "system-out").text = _text(said.text)
     return case
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from nndbg.report.audits import gathered
 from nndbg.report.model import First, Report
 from nndbg.report.outputs import (
     SYMBOLS,
@@ -37,7 +38,13 @@ def render(report: Report) -> str:
 
 
 def _parts(report: Report) -> Iterator[str]:
-    sign = "✅" if report.agrees else "❌" if report.wrong or report.error is not None else "⚠️"
+    sign = (
+        "✅"
+        if report.agrees
+        else "❌"
+        if report.wrong or report.objections or report.error is not None
+        else "⚠️"
+    )
     summary = headline(report)
     if (loose := unchecked(report)) and (report.agrees or report.wrong):
         summary += f", {loose} unchecked"
@@ -48,6 +55,8 @@ def _parts(report: Report) -> Iterator[str]:
         yield f"**The run ended early:** {'<br>'.join(map(prose, report.error.splitlines()))}"
     if report.first is not None:
         yield from _first(report.first)
+    if findings := gathered(report):
+        yield "\n".join(f"- **{prose(said.title)}** {prose(said.text)}" for said in findings)
     found = outputs(report)
     if wrong := [output for output in found if output.wrong]:
         yield "\n".join(

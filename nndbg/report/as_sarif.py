@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nndbg.compare import Status, Verdict
+from nndbg.report.audits import Said, gathered
 from nndbg.report.model import First, Report
 from nndbg.report.outputs import MEANINGS, Output, in_words, line, outputs, ranges
 from nndbg.text import printable
@@ -34,7 +35,7 @@ def render(report: Report) -> str:
         },
         "invocations": [_invocation(report)],
         "artifacts": [{"location": {"uri": _uri(report.program)}, "roles": ["analysisTarget"]}],
-        "results": _results(report),
+        "results": [*_results(report), *(_finding(report, said) for said in gathered(report))],
     }
     log = {"$schema": SCHEMA, "version": VERSION, "runs": [run]}
     return json.dumps(log, indent=1, allow_nan=False) + "\n"
@@ -106,6 +107,21 @@ def _result(report: Report, group: Output, first: First | None) -> dict[str, Any
             "checked": group.checked,
             "wrong": group.bad,
         },
+    }
+
+
+def _finding(report: Report, said: Said) -> dict[str, Any]:
+    return {
+        "ruleId": f"audit/{said.audit}",
+        "level": said.level.value,
+        "kind": "fail",
+        "message": _message(said.text),
+        "locations": [
+            {
+                "physicalLocation": _physical(report),
+                "logicalLocations": [{"name": said.op, "kind": "function"}],
+            }
+        ],
     }
 
 

@@ -9,12 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from nndbg.compare import Status
+from nndbg.report.audits import gathered
 from nndbg.report.model import First, Report
 from nndbg.report.outputs import (
     SYMBOLS,
     compared,
     found,
-    gathered,
     headline,
     line,
     outputs,
@@ -75,8 +75,7 @@ def _conclusion(report: Report) -> Iterable[RenderableType]:
         yield from _first(report.first)
     for finding in gathered(report):
         style = STYLES[Status.DIVERGED if finding.is_error else Status.UNCHECKED]
-        title = f"{finding.audit} ({finding.level})"
-        yield Text.assemble((title, style), f" {finding.when}: {finding.says}")
+        yield Text.assemble((finding.title, style), f" {finding.text}")
     if report.error is not None:
         yield Text(printable(report.error), STYLES[Status.DIVERGED])
     loose = unchecked(report)

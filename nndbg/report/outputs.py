@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
 from nndbg.compare import Element, Mode, Status, Verdict
-from nndbg.finding import Audit, Finding, Level
 from nndbg.report.model import Report
 from nndbg.text import printable
 
@@ -30,7 +28,6 @@ MEANINGS: Mapping[Status, str] = {
 }
 
 _MOST_RUNS = 12
-_HEXADECIMAL = re.compile(r"0x[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -93,47 +90,6 @@ class Output:
         if self.wrong:
             return f"wrong in {ranges(v.subject.step for v in self.wrong)}"
         return str(self.status)
-
-
-@dataclass(frozen=True)
-class Said:
-    """One finding in all the steps that have it; as text that can be shown."""
-
-    audit: Audit
-    level: Level
-    op: str
-    says: str
-    steps: str
-
-    @property
-    def is_error(self) -> bool:
-        """Whether the program is at fault."""
-        return self.level is Level.ERROR
-
-    @property
-    def when(self) -> str:
-        """The op and the steps: `dense2 in step 0-2`."""
-        return f"{self.op} in step {self.steps}"
-
-
-def gathered(report: Report) -> list[Said]:
-    """Return the findings, those that say the same of the same op once, errors first."""
-    groups: dict[tuple[Audit, Level, str, str], list[Finding]] = {}
-    for finding in report.findings:
-        # What a register holds differs from step to step: the first one is told.
-        says = _HEXADECIMAL.sub("", finding.says)
-        groups.setdefault((finding.audit, finding.level, finding.op, says), []).append(finding)
-    told = [
-        Said(
-            same[0].audit,
-            same[0].level,
-            line(same[0].op),
-            line(same[0].says),
-            ranges(finding.step for finding in same),
-        )
-        for same in groups.values()
-    ]
-    return sorted(told, key=lambda said: not said.is_error)
 
 
 def outputs(report: Report) -> list[Output]:
