@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from nndbg.api import bisect, check, open
     from nndbg.compare import Mode, Status, Verdict
     from nndbg.errors import GdbError, MapError, NndbgError, ProgramError, UsageError
+    from nndbg.finding import Audit, Finding, Level
     from nndbg.report import Report
     from nndbg.session import Session
 
 __version__ = "0.1.0"
 __all__ = [
+    "Audit",
+    "Finding",
     "GdbError",
+    "Level",
     "MapError",
     "Mode",
     "NndbgError",
@@ -40,6 +44,7 @@ _HOMES = {
     "nndbg.api": ("bisect", "check", "open"),
     "nndbg.compare": ("Mode", "Status", "Verdict"),
     "nndbg.errors": ("GdbError", "MapError", "NndbgError", "ProgramError", "UsageError"),
+    "nndbg.finding": ("Audit", "Finding", "Level"),
     "nndbg.report": ("Report",),
     "nndbg.session": ("Session",),
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from nndbg.bisection import bisect_steps
 from nndbg.compare import Mode
 from nndbg.elf import read_executable
+from nndbg.finding import ALL_AUDITS, Audit
 from nndbg.hunt import check_steps
 from nndbg.inferior import LiveSource
 from nndbg.layermap import MAIN_PHASE, load_map
@@ -27,16 +28,17 @@ def open(
     phase: str = MAIN_PHASE,
     arguments: Sequence[str] = (),
     modes: Collection[Mode] = (Mode.LOCAL,),
+    audits: Collection[Audit] = ALL_AUDITS,
     timeout: float = DEFAULT_TIMEOUT,
 ) -> Session:
     """Return a session of `program` under GDB; nothing runs before the first call on it.
 
     `map` is the layer map, or None for the one in the executable; `phase` the kind of step to
-    follow; `timeout` how many seconds the program may take from one boundary to the next. Raises
-    UsageError or MapError.
+    follow; `audits` what to look into besides the numbers; `timeout` how many seconds the program
+    may take from one boundary to the next. Raises UsageError or MapError.
     """
     placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
-    return Session(LiveSource(placed, arguments, timeout), modes)
+    return Session(LiveSource(placed, arguments, timeout, audits=audits), modes, audits)
 
 
 def check(
@@ -47,6 +49,7 @@ def check(
     phase: str = MAIN_PHASE,
     arguments: Sequence[str] = (),
     modes: Collection[Mode] = (Mode.LOCAL,),
+    audits: Collection[Audit] = ALL_AUDITS,
     timeout: float = DEFAULT_TIMEOUT,
 ) -> Report:
     """Check every op of `steps` and return the report, true where all agrees.
@@ -54,7 +57,13 @@ def check(
     Raises UsageError or MapError before anything runs; a program that fails is in the report.
     """
     with open(
-        program, map=map, phase=phase, arguments=arguments, modes=modes, timeout=timeout
+        program,
+        map=map,
+        phase=phase,
+        arguments=arguments,
+        modes=modes,
+        audits=audits,
+        timeout=timeout,
     ) as session:
         return check_steps(session, steps)
 

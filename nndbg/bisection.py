@@ -18,11 +18,11 @@ def bisect_steps(
 ) -> Report:
     """Find a wrong step of `steps` (ascending, not empty) with a right one before it.
 
-    Wrong is a step in which the program fails, or a verdict finds it at fault. Where a mistake that
-    is there stays - as a branch taken from some step on, or a NaN in the weights - the step is the
-    first wrong one. Where it comes and goes, an earlier one may be wrong too; the report says which
-    steps were looked at. The report is that of the step found, or of all that were checked where
-    none is wrong.
+    Wrong is a step in which the program fails, or a verdict or an audit finds it at fault. Where a
+    mistake that is there stays - as a branch taken from some step on, or a NaN in the weights - the
+    step is the first wrong one. Where it comes and goes, an earlier one may be wrong too; the
+    report says which steps were looked at. It is that of the step found, or of all that were
+    checked where none is wrong.
 
     Calls `progress` with the number of steps checked so far. A program that cannot seek is swept
     instead, up to the first divergence.
@@ -62,7 +62,7 @@ _NO_SEEK = "The layer map has no `seek`: no step before this was left out."
 
 
 def _is_wrong(report: Report) -> bool:
-    return report.first is not None or report.error is not None
+    return report.first is not None or bool(report.objections) or report.error is not None
 
 
 def _spread(last: int) -> list[int]:
@@ -108,5 +108,6 @@ def _nothing(session: Session, steps: range, looked: Mapping[int, Report]) -> Re
         program=session.program,
         steps=tuple(checked),
         verdicts=Verdicts(verdict for step in checked for verdict in looked[step].verdicts),
+        findings=tuple(found for step in checked for found in looked[step].findings),
         says=says,
     )

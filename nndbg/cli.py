@@ -28,6 +28,7 @@ from nndbg.dataset import prepare
 from nndbg.doctor import Health, examine
 from nndbg.elf import read_executable
 from nndbg.errors import ExitCode, NndbgError, UsageError
+from nndbg.finding import ALL_AUDITS, Audit
 from nndbg.hunt import check_steps
 from nndbg.layermap import MAIN_PHASE, load_map
 from nndbg.output import write_text
@@ -47,6 +48,27 @@ class ProgramCommand(click.RichCommand):
         at = args.index("--") if "--" in args else len(args)
         ctx.obj = tuple(args[at + 1 :])
         return super().parse_args(ctx, args[:at])
+
+
+class Audits(click.ParamType[frozenset[Audit]]):
+    """Names of audits with commas between them, `all` or `none`."""
+
+    name = "LIST"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> frozenset[Audit]:
+        """Return the audits that are named."""
+        if isinstance(value, frozenset):
+            return value
+        if value in ("all", "none"):
+            return ALL_AUDITS if value == "all" else frozenset()
+        names = [name.strip() for name in value.split(",")]
+        unknown = [name for name in names if name not in list(Audit)]
+        if unknown:
+            known = ", ".join(Audit)
+            self.fail(f"{unknown[0]!r} is no audit. There are: {known}; or all, none.", param, ctx)
+        return frozenset(map(Audit, names))
 
 
 class Steps(click.ParamType[range]):
@@ -178,6 +200,14 @@ def run(
     help="Which steps to check; 0:9000:50 is every fiftieth.",
 )
 @click.option("--until-first", is_flag=True, help="Stop at the first op that is wrong.")
+@click.option(
+    "--audits",
+    type=Audits(),
+    default="all",
+    show_default=True,
+    help="What to look into besides the numbers: "
+    f"{', '.join(Audit)}; several with commas, all, or none.",
+)
 @_report_options
 @_options
 @click.pass_obj
@@ -190,6 +220,7 @@ def check(
     steps: range,
     until_first: bool,
     mode: str,
+    audits: frozenset[Audit],
     form: str,
     output: Path | None,
 ) -> ExitCode:
@@ -203,6 +234,7 @@ def check(
         phase=phase,
         arguments=arguments,
         modes=_modes(mode),
+        audits=audits,
         timeout=timeout,
     )
     with session, progress_bar("steps", len(steps)) as advance:
@@ -240,6 +272,7 @@ def bisect(
         phase=phase,
         arguments=arguments,
         modes=_modes(mode),
+        audits=ALL_AUDITS - {Audit.POISON},
         timeout=timeout,
     )
     with session, progress_bar("steps checked") as advance:
@@ -254,7 +287,7 @@ def _modes(mode: str) -> tuple[Mode, ...]:
 def _conclude(report: Report, form: str, output: Path | None) -> ExitCode:
     """Write the report; returns what it comes to."""
     write_report(report, form, output)
-    if report.first is not None:
+    if report.first is not None or report.objections:
         return ExitCode.DIVERGED
     if report.error is not None:
         if form != "terminal" or output is not None or not _is_one_stream():

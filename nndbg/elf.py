@@ -99,6 +99,13 @@ class Executable:
             sorted(p.address for p in self.probes if p.provider == provider and p.name == name)
         )
 
+    def code_at(self, address: int, size: int) -> bytes:
+        """Return `size` bytes of machine code, fewer at its section's end."""
+        for start, data in self._code:
+            if 0 <= address - start < len(data):
+                return data[address - start :][:size].tobytes()
+        return b""
+
     def function_at(self, address: int) -> Symbol | None:
         """Return the function, or the last label without a dot, at or before `address`.
 
@@ -132,6 +139,20 @@ class Executable:
                 found.append(start)
             previous = row
         return tuple(found)
+
+    @cached_property
+    def _code(self) -> tuple[tuple[int, memoryview], ...]:
+        with self.path.open("rb") as stream:
+            try:
+                return tuple(
+                    (section["sh_addr"], memoryview(section.data()))
+                    for section in ELFFile(stream).iter_sections()
+                    if section["sh_flags"] & _SHF_EXECINSTR
+                )
+            except _DAMAGE as error:
+                raise UsageError(
+                    f"{self.path}: its code cannot be read ({_reason(error)}). Link it again."
+                ) from error
 
     @cached_property
     def _functions(self) -> tuple[list[int], list[Symbol]]:

@@ -9,8 +9,10 @@ from nndbg.ahead import in_order, one_thread_each
 from nndbg.compare import Verdict
 from nndbg.diagnose import Diagnosis, Evidence, diagnose
 from nndbg.errors import GdbError, ProgramError
+from nndbg.finding import Audit, Finding
 from nndbg.layermap import place_map
 from nndbg.ledger import Observation, StepRecord
+from nndbg.poisoned import run_poisoned
 from nndbg.report import CodePlace, Report, Verdicts
 from nndbg.session import Session
 
@@ -26,10 +28,13 @@ def check_steps(
 ) -> Report:
     """Judge every op of `steps` (ascending, not empty); calls `progress` with how many are done.
 
-    Many steps are swept: the program stops once or twice a step, and runs on while what was
-    captured is judged. Where a sweep finds something wrong, or the program fails, that step is run
-    again and judged at every op, and so are all after it. With `until_first` the run ends at the
-    op where something is wrong: what comes after it in the step is not judged.
+    Many steps are swept after the first: the program stops once or twice a step, and runs on while
+    what was captured is judged. Where a sweep finds something wrong, or the program fails, that
+    step is run again and judged at every op, and so are all after it. With `until_first` the run
+    ends at the op where something is wrong: what comes after it in the step is not judged.
+
+    What is judged at every op is audited. One step is run once more with poison: the first that is
+    wrong; where none is, the first of a few, and none of many.
 
     A program that fails on the way, or GDB that dies, ends the run: the report holds what was
     judged before, and the error in words.
@@ -39,10 +44,16 @@ def check_steps(
     try:
         with one_thread_each():
             if len(steps) >= _WORTH_A_SWEEP:
+                run.walk(1, until_first)
                 run.sweep()
-            run.walk(until_first)
+            run.walk(len(steps), until_first)
     except (ProgramError, GdbError) as problem:
         error = str(problem)
+    if Audit.POISON in session.audits:
+        try:
+            run.poison(error)
+        except GdbError as problem:
+            error = error or str(problem)
     return run.report(error)
 
 
@@ -57,6 +68,7 @@ class _Run:
         self._order = {op.name: index for index, op in enumerate(session.layer_map.ops)}
         self._verdicts = Verdicts()
         self._evidence: Mapping[str, Evidence] = {}
+        self._findings: list[Finding] = []
         self._first_wrong: Verdict | None = None
         self._failure: ProgramError | GdbError | None = None
         self._enough = False
@@ -67,6 +79,8 @@ class _Run:
 
         The session is then at the beginning of that step, to be judged at every op.
         """
+        if self._first_wrong is not None:
+            return
         session, suspect = self._session, False
         session.sweep(True)
         try:
@@ -87,10 +101,10 @@ class _Run:
         if suspect or self._failure is not None:
             session.start(self._steps[self._done])
 
-    def walk(self, until_first: bool) -> None:
-        """Judge the steps that are left, each at every op."""
+    def walk(self, count: int, until_first: bool) -> None:
+        """Judge what is left of the first `count` steps, each at every op."""
         session = self._session
-        while self._done < len(self._steps) and not (until_first and self._first_wrong):
+        while self._done < count and not (until_first and self._first_wrong):
             step = self._steps[self._done]
             if self._done and session.has_ended:
                 raise ProgramError(
@@ -108,6 +122,16 @@ class _Run:
             else:
                 self._says = f"The rest of step {step} was not checked."
 
+    def poison(self, error: str | None) -> None:
+        """Run the first wrong step again with poison; where none is, the first of a few."""
+        if self._first_wrong is not None:
+            step = self._first_wrong.subject.step
+        elif error is None and len(self._steps) < _WORTH_A_SWEEP:
+            step = self._steps[0]
+        else:
+            return
+        self._findings += run_poisoned(self._session, step, self._verdicts, error)
+
     def report(self, error: str | None) -> Report:
         """Return what came of it."""
         return Report(
@@ -116,13 +140,14 @@ class _Run:
             verdicts=self._verdicts,
             error=error,
             diagnosis=self._diagnosis(),
+            findings=tuple(self._findings),
             boundaries=_boundaries(self._session, self._verdicts.unsettled),
             says=self._says,
         )
 
     def _records(self) -> Iterator[StepRecord]:
         """Yield the steps as they are captured, until the program ends or fails."""
-        for step in self._steps:
+        for step in self._steps[self._done :]:
             try:
                 self._session.go_to(step)
                 record = self._session.record_step()
@@ -162,6 +187,7 @@ class _Run:
     def _take(self, observations: Iterable[Observation]) -> None:
         for observation in sorted(observations, key=lambda o: self._order[o.op.name]):
             self._verdicts.extend(observation.verdicts)
+            self._findings += observation.findings
             wrong = (v for v in observation.verdicts if v.status.is_wrong)
             if self._first_wrong is None and (first := next(wrong, None)) is not None:
                 self._first_wrong = first

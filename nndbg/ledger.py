@@ -25,6 +25,7 @@ from nndbg.compare import (
 )
 from nndbg.diagnose import Evidence
 from nndbg.errors import ProgramError
+from nndbg.finding import Finding
 from nndbg.history import History, Stray
 from nndbg.layermap import Buffer, LayerMap, Op
 from nndbg.reference import FLOAT32, FLOAT64, Bounded, Format
@@ -39,7 +40,8 @@ _CHANGES_LATE = "{buffer} changed behind {op}, before the next step began, and n
 class Observation:
     """One op of one step, judged: what the program made, what the local reference has.
 
-    `evidence` holds what a diagnosis needs, for each output that is wrong by the local reference.
+    `evidence` holds what a diagnosis needs, for each output that is wrong by the local reference;
+    `findings` is what was seen of the op besides its numbers.
     """
 
     step: int
@@ -48,6 +50,7 @@ class Observation:
     expected: Mapping[str, Bounded]
     verdicts: tuple[Verdict, ...]
     evidence: Mapping[str, Evidence]
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +85,10 @@ def judge_record(
 
 
 class StepLedger:
-    """The books of one step: feed it captures in the order of the stops."""
+    """The books of one step: feed it captures in the order of the stops.
+
+    Without `writes`, a buffer that changes although no op owns up to it gets no verdict.
+    """
 
     def __init__(
         self,
@@ -90,10 +96,12 @@ class StepLedger:
         begin: Capture,
         constant: Callable[[Buffer], Flat],
         modes: Collection[Mode],
+        writes: bool = True,
     ) -> None:
         self._map = layer_map
         self._constant = constant
         self._modes = modes
+        self._writes = writes
         self._step = begin.step
         self._ops = tuple(op for op in layer_map.ops if op.name not in begin.skipped)
         self._index = {op.name: index for index, op in enumerate(self._ops)}
@@ -166,7 +174,7 @@ class StepLedger:
                 inputs, expected, local = again
                 strays += own
         verdicts = local if Mode.LOCAL in self._modes else []
-        verdicts += [self._stray(stray) for stray in strays]
+        verdicts += [self._stray(stray) for stray in strays if self._writes]
         if Mode.CHAIN in self._modes:
             verdicts += self._verdicts(index, Mode.CHAIN, self._follow(index, inputs))
         judged = Observation(
@@ -176,6 +184,7 @@ class StepLedger:
             expected=expected,
             verdicts=tuple(verdicts),
             evidence=self._evidence(index, inputs, expected, verdicts),
+            findings=self._history.done[index].findings,
         )
         agrees = not _any_wrong(verdicts)
         return [judged, *self._late(self._history.settle(index, agrees))]
@@ -278,6 +287,7 @@ class StepLedger:
                 evidence={},
             )
             for stray in strays
+            if self._writes
         ]
 
     def _stray(self, stray: Stray, says: str = _CHANGES) -> Verdict:

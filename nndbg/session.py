@@ -13,6 +13,7 @@ from nndbg.capture import Capture, Flat, shape
 from nndbg.compare import Mode
 from nndbg.elf import Executable
 from nndbg.errors import ProgramError, UsageError
+from nndbg.finding import ALL_AUDITS, Audit
 from nndbg.layermap import Buffer, LayerMap
 from nndbg.ledger import Observation, StepLedger, StepRecord, judge_record
 
@@ -32,8 +33,8 @@ class Source(Protocol):
     def output(self) -> str:
         """What the program printed so far."""
 
-    def start(self, step: int) -> Capture:
-        """Go, from the beginning, to where `step` begins."""
+    def start(self, step: int, poison: bool = False) -> Capture:
+        """Go, from the beginning, to where `step` begins; poison what that step is to write."""
 
     def go_to(self, step: int) -> Capture:
         """Go on to where `step` begins, which is still to come."""
@@ -57,9 +58,15 @@ class Source(Protocol):
 class Session:
     """A run that is judged op by op. Owns its source: use it in a `with` statement, or close it."""
 
-    def __init__(self, source: Source, modes: Collection[Mode] = (Mode.LOCAL,)) -> None:
+    def __init__(
+        self,
+        source: Source,
+        modes: Collection[Mode] = (Mode.LOCAL,),
+        audits: Collection[Audit] = ALL_AUDITS - {Audit.POISON},
+    ) -> None:
         self._source = source
         self._modes = tuple(modes)
+        self.audits = frozenset(audits)
         self._ledger: StepLedger | None = None
         self._begun = 0
         self._is_lost = False
@@ -112,12 +119,15 @@ class Session:
         """What the program printed so far; to be escaped before it is shown."""
         return self._source.output
 
-    def start(self, step: int = 0) -> Capture:
-        """Run from the program's beginning to where `step` begins."""
+    def start(self, step: int = 0, poison: bool = False) -> Capture:
+        """Run from the program's beginning to where `step` begins.
+
+        With `poison` that step is run with its outputs filled with NaNs before they are written.
+        """
         self.has_ended = False
         self.ended_after = None
         self._is_lost = True
-        self._begin(self._source.start(step))
+        self._begin(self._source.start(step, poison=True) if poison else self._source.start(step))
         self._is_lost = False
         assert self.capture is not None
         return self.capture
@@ -233,7 +243,13 @@ class Session:
     def _begin(self, capture: Capture) -> None:
         self.capture = capture
         self._begun += 1
-        self._ledger = StepLedger(self.layer_map, capture, self._source.constant, self._modes)
+        self._ledger = StepLedger(
+            self.layer_map,
+            capture,
+            self._source.constant,
+            self._modes,
+            writes=Audit.WRITES in self.audits,
+        )
 
     def _next(self) -> Capture | None:
         """Go to the next stop; after an error, a program that is gone, or stands anywhere."""

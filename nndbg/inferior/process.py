@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,7 @@ class Stop:
     breakpoint: int | None = None
     signal: str | None = None
     exit_code: int | None = None
+    thread: str = ""
 
     @property
     def is_exit(self) -> bool:
@@ -217,11 +218,31 @@ class Inferior:
             breakpoint=int(number) if number is not None else None,
             signal=payload.get("signal-name"),
             exit_code=int(payload["exit-code"], 8) if "exit-code" in payload else None,
+            thread=payload.get("thread-id", ""),
         )
         if stop.is_exit:
             self._pid = None
             self.terminal.drain()
         return stop
+
+    def register_numbers(self) -> dict[str, int]:
+        """Return GDB's number of every register that this machine has, by name."""
+        names = self._gdb.command("-data-list-register-names")["register-names"]
+        return {name: number for number, name in enumerate(names) if name}
+
+    def registers(self, numbers: Mapping[str, int]) -> dict[str, int]:
+        """Return registers that hold one integer, by the names in `numbers`, at this stop.
+
+        A register that cannot be read is left out.
+        """
+        wanted = " ".join(map(str, numbers.values()))
+        answer = self._gdb.command(f"-data-list-register-values x {wanted}")
+        values = {int(one["number"]): one["value"] for one in answer["register-values"]}
+        return {
+            name: int(values[number], 16)
+            for name, number in numbers.items()
+            if values.get(number, "").startswith("0x")
+        }
 
     def describe(self, address: int) -> str:
         """Return a place in words: `dense (asm/dense.asm:42) at 0x401234`."""

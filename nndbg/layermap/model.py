@@ -105,7 +105,8 @@ class Op:
     """One operation of the step: which buffer takes which part, and where it is complete.
 
     `key` is its place in the map's text. Where `when` is given, a step has the op only if the
-    condition holds as the step begins.
+    condition holds as the step begins. `enter` is where the op begins, None where the map does not
+    say.
     """
 
     key: tuple[str | int, ...]
@@ -116,6 +117,7 @@ class Op:
     done: Boundary
     parameters: Mapping[str, Parameter]
     when: Condition | None = None
+    enter: Boundary | None = None
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ Table = Mapping[str, Any]
 
 _PHASE_KEYS = frozenset({"step", "counter", "seek"})
 _FLOATING = "floating-point"
-_OP_KEYS = frozenset({"name", "kind", "in", "out", "done", "phase", "when"})
+_OP_KEYS = frozenset({"name", "kind", "in", "out", "enter", "done", "phase", "when"})
 
 
 MAIN_PHASE = "train"
@@ -229,6 +229,9 @@ class _Parser:
             done=self.boundary((*key, "done"), self.text(key, table, "done")),
             parameters=self.parameters(key, name, table, kind),
             when=self.when(key, table) if "when" in table else None,
+            enter=self.boundary((*key, "enter"), self.text(key, table, "enter"))
+            if "enter" in table
+            else None,
         )
 
     def parameters(self, key: Key, op: str, table: Table, kind: Kind) -> Mapping[str, Parameter]:

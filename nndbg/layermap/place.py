@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from nndbg.elf import Executable, Symbol
 from nndbg.errors import MapError, UsageError
-from nndbg.layermap.model import DTYPES, Boundary, Buffer, LayerMap, Size
+from nndbg.layermap.model import DTYPES, Boundary, Buffer, LayerMap, Op, Size
 from nndbg.layermap.parse import MAIN_PHASE, parse_map
 
 SECTION = ".nndbg"
@@ -22,7 +22,8 @@ _LARGEST_MAP = 1 << 20
 class PlacedMap:
     """A layer map with the addresses, as linked, of everything that it names.
 
-    `places` holds for each buffer where it begins, or where its pointer lies.
+    `places` holds for each buffer where it begins, or where its pointer lies; `enter` has the ops
+    of which the map says where they begin.
     """
 
     layer_map: LayerMap
@@ -34,6 +35,7 @@ class PlacedMap:
     seek: tuple[int, ...]
     step: tuple[int, ...]
     done: Mapping[str, tuple[int, ...]]
+    enter: Mapping[str, tuple[int, ...]]
     conditions: Mapping[str, int]
 
 
@@ -92,6 +94,9 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
         step=placer.boundary((*phase.key, "step"), phase.step),
         done=MappingProxyType(
             {op.name: placer.boundary((*op.key, "done"), op.done) for op in layer_map.ops}
+        ),
+        enter=MappingProxyType(
+            {op.name: placer.enter(op, op.enter) for op in layer_map.ops if op.enter is not None}
         ),
         conditions=MappingProxyType(
             {
@@ -160,6 +165,17 @@ class _Placer:
                 f"Correct the shape here or the reservation of {buffer.symbol} in the program."
             )
         return symbol.address
+
+    def enter(self, op: Op, boundary: Boundary) -> tuple[int, ...]:
+        key = (*op.key, "enter")
+        addresses = self.boundary(key, boundary)
+        both = set(addresses) & set(self.boundary((*op.key, "done"), op.done))
+        if both:
+            raise MapError(
+                f"{self.map.at(*key)}: op {op.name} begins at {boundary.text} and is complete at "
+                f"{op.done.text}, which is one place, {min(both):#x}. Name two."
+            )
+        return addresses
 
     def largest(self, size: str) -> int | None:
         return self.map.sizes[size].largest

@@ -8,6 +8,7 @@ from importlib.resources import files
 from itertools import count, groupby
 
 from nndbg.compare import Distance, Status, Subject
+from nndbg.report.audits import gathered
 from nndbg.report.model import CodePlace, Report
 from nndbg.report.tally import Output, Steps, Tally, tally
 from nndbg.report.words import (
@@ -113,6 +114,7 @@ def render(report: Report) -> str:
         error=None if report.error is None else printable(report.error),
         first=first,
         first_place=report.boundaries.get(first.verdict.subject.op) if first else None,
+        findings=gathered(report),
         loose=[output for output in counts.outputs if output.unproved is not None],
         columns=columns,
         is_short=len(columns) <= _SHORT,
@@ -130,7 +132,7 @@ def _state(report: Report) -> Status:
     """Return the status whose sign and colour the whole report has."""
     if report.first is not None:
         return report.first.verdict.status
-    if report.error is not None:
+    if report.error is not None or report.objections:
         return Status.DIVERGED
     return Status.AGREE if report.agrees else Status.UNCHECKED
 

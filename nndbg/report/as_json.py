@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nndbg.compare import Distance, Element, Verdict
+from nndbg.finding import Finding
 from nndbg.report.model import CodePlace, First, Report
 
 SCHEMA = "nndbg-report/1"
@@ -34,6 +35,7 @@ def pieces(report: Report) -> Iterator[str]:
     }
     tail = {
         "first": _first(report, report.first) if report.first else None,
+        "findings": [_finding(finding) for finding in report.findings],
         "error": report.error,
         "says": report.says,
     }
@@ -70,6 +72,18 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "worst": _element(verdict.worst) if verdict.worst else None,
         "distance": _distance(verdict.distance) if verdict.distance else None,
         "says": verdict.says,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "step": finding.step,
+        "op": finding.op,
+        "audit": finding.audit.value,
+        "level": finding.level.value,
+        "says": finding.says,
+        "buffer": finding.buffer,
+        "where": finding.where,
     }
 
 

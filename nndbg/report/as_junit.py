@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
+from nndbg.report.audits import Said, gathered
 from nndbg.report.model import Report
 from nndbg.report.tally import Output, Part, Tally, tally
 from nndbg.report.words import (
@@ -34,6 +35,7 @@ def render(report: Report) -> str:
     root = ET.Element("testsuites", name="nndbg")
     suite = ET.SubElement(root, "testsuite", name=_text(line(report.program)))
     suite.extend(_case(report, output) for output in counts.outputs)
+    suite.extend(map(_finding, gathered(report)))
     suite.append(_run(report, counts))
     for count, tag in _COUNTED.items():
         number = str(len(list(suite.iter(tag))))
@@ -56,6 +58,18 @@ def _case(report: Report, output: Output) -> ET.Element:
     elif output.unchecked is not None:
         says = line(output.unchecked.first.says)
         ET.SubElement(case, "skipped", message=_text(says))
+    return case
+
+
+def _finding(said: Said) -> ET.Element:
+    """Return a case that fails where the program is at fault, and else only says so."""
+    case = ET.Element(
+        "testcase", classname=_text(said.op), name=_text(f"{said.audit}: {said.says}")
+    )
+    if said.is_error:
+        ET.SubElement(case, "failure", type=said.audit.value, message=_text(said.text))
+    else:
+        ET.SubElement(case, "system-out").text = _text(said.text)
     return case
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from nndbg.report.audits import gathered
 from nndbg.report.model import First, Report
 from nndbg.report.tally import Output, tally
 from nndbg.report.words import (
@@ -44,7 +45,7 @@ def render(report: Report) -> str:
 
 def _parts(report: Report) -> Iterator[str]:
     counts = tally(report)
-    is_wrong = counts.wrong or report.error is not None
+    is_wrong = counts.wrong or report.objections or report.error is not None
     sign = "✅" if report.agrees else "❌" if is_wrong else "⚠️"
     summary = headline(report, counts)
     yield f"{sign} **{summary[0].upper()}{summary[1:]}** · {code(report.program)}, " + prose(
@@ -55,6 +56,8 @@ def _parts(report: Report) -> Iterator[str]:
         yield f"**{ENDED_EARLY.capitalize()}:** {'<br>'.join(map(prose, lines))}"
     if (first := report.first) is not None:
         yield from _first(report, first)
+    if findings := gathered(report):
+        yield "\n".join(f"- **{prose(said.title)}** {prose(said.text)}" for said in findings)
     found = list(counts.outputs)
     if wrong := [output for output in found if output.wrong]:
         yield "\n".join(

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nndbg.compare import Status
+from nndbg.report.audits import Said, gathered
 from nndbg.report.model import CodePlace, Report
 from nndbg.report.tally import Output, Part, Tally, tally
 from nndbg.report.words import (
@@ -96,6 +97,8 @@ def _results(report: Report, counts: Tally) -> Iterator[dict[str, Any]]:
     for output in counts.outputs:
         if output.unproved is not None:
             yield _result(report, output, output.unproved)
+    for said in gathered(report):
+        yield _finding(report, said)
     if report.error is not None:
         yield _run_result(report, _ENDED, _ended(report.error))
     if not counts.ops:
@@ -124,6 +127,21 @@ def _result(report: Report, output: Output, part: Part) -> dict[str, Any]:
             "checked": part.checked,
             "wrong": part.bad,
         },
+    }
+
+
+def _finding(report: Report, said: Said) -> dict[str, Any]:
+    return {
+        "ruleId": f"audit/{said.audit}",
+        "level": said.level.value,
+        "message": _message(said.text),
+        "locations": [
+            {
+                "physicalLocation": _physical(report, None),
+                "logicalLocations": [{"name": said.op, "kind": "function"}],
+            }
+        ],
+        "partialFingerprints": {"nndbgAudit/v1": f"{said.audit}/{said.op}"},
     }
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nndbg.compare import Status
+from nndbg.report.audits import gathered
 from nndbg.report.model import First, Report
 from nndbg.report.tally import Tally, tally
 from nndbg.report.words import (
@@ -78,6 +79,9 @@ def _conclusion(report: Report, counts: Tally) -> Iterable[RenderableType]:
     first = report.first
     if first is not None:
         yield from _first(report, first)
+    for finding in gathered(report):
+        style = STYLES[Status.DIVERGED if finding.is_error else Status.UNCHECKED]
+        yield Text.assemble((finding.title, style), f" {finding.text}")
     for output in counts.outputs:
         if output.unproved is not None:
             yield Text(unproved(output), STYLES[Status.UNCHECKED])

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from nndbg.compare import Mode, Status, Verdict
 from nndbg.diagnose import Diagnosis
+from nndbg.finding import Finding
 from nndbg.report.verdicts import Verdicts
 
 
@@ -34,9 +35,9 @@ class Report:
     """The verdicts of a run, in the order of steps and ops.
 
     `error` says in words what ended the run before all `steps` were checked, None where nothing
-    did. `diagnosis` is of the first wrong output. `boundaries` says where the ops are complete, at
-    least those of which something did not agree. `says` is what else is to be known of the run:
-    how a step was found, what was left out.
+    did. `diagnosis` is of the first wrong output. `findings` are what the audits have to say.
+    `boundaries` says where the ops are complete, at least those of which something did not agree.
+    `says` is what else is to be known of the run: how a step was found, what was left out.
     """
 
     program: str
@@ -44,6 +45,7 @@ class Report:
     verdicts: Collection[Verdict]
     error: str | None = None
     diagnosis: tuple[Diagnosis, ...] = ()
+    findings: tuple[Finding, ...] = ()
     boundaries: Mapping[str, CodePlace] = field(default_factory=dict)
     says: str = ""
 
@@ -52,9 +54,19 @@ class Report:
 
     @property
     def agrees(self) -> bool:
-        """Whether every output of every step was checked and agrees."""
+        """Whether every output of every step was checked and agrees, and no audit objects."""
         counted = self._counted
-        return self.error is None and len(counted) > 0 and not counted.wrong + counted.unproved
+        return (
+            self.error is None
+            and len(counted) > 0
+            and not counted.wrong + counted.unproved
+            and not self.objections
+        )
+
+    @property
+    def objections(self) -> tuple[Finding, ...]:
+        """The findings that are no mere notes."""
+        return tuple(finding for finding in self.findings if finding.is_error)
 
     @property
     def unproved(self) -> tuple[Verdict, ...]:

@@ -42,6 +42,10 @@ def headline(report: Report, counts: Tally) -> str:
         return f"{counts.wrong} of {number} outputs are wrong{loose}"
     if report.error is not None:
         return f"{ENDED_EARLY}; nothing was wrong in {number} outputs before{loose}"
+    if report.objections:
+        mistakes = len(report.objections)
+        found = f"{mistakes} mistake{'s' * (mistakes > 1)}"
+        return f"no output is wrong, but audits found {found}{loose}"
     if report.agrees:
         return f"all {number - counts.unchecked} outputs agree{loose}"
     return f"{counts.unproved} of {number} outputs could not be checked"

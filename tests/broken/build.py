@@ -14,6 +14,7 @@ import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -34,11 +35,21 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class ExpectedFinding:
+    """What an audit has to find; `says` is a part of it."""
+
+    audit: str
+    op: str
+    level: str
+    says: str = ""
+
+
+@dataclass(frozen=True)
 class Expectation:
     """What nndbg has to say first of all.
 
     Without `where` it may name any elements. `error` is a part of why the program did not get
-    through; without it, it has to.
+    through; without it, it has to. `finding` is one that has to be among the findings.
     """
 
     step: int | None = None
@@ -47,11 +58,12 @@ class Expectation:
     status: str | None = None
     where: str | None = None
     error: str | None = None
+    finding: ExpectedFinding | None = None
 
 
 @dataclass(frozen=True)
 class Change:
-    """A trainer that differs from the sound one; `expect` is None where nothing may be wrong.
+    """A trainer that differs from the sound one; `expect` is None where there is nothing to say.
 
     With its `arguments` the trainer runs the code that is changed: faster kernels would run instead
     of one for SSE2.
@@ -71,7 +83,8 @@ def read_change(path: Path) -> Change:
     """Return the change that a TOML file describes.
 
     `says` is what is different and how it shows, in a sentence; `arguments` may be left out;
-    `[[edit]]` and `[expect]` have the fields of Edit and Expectation. Raises BuildError where the
+    `[[edit]]` and `[expect]` have the fields of Edit and Expectation, `finding` in it those of
+    ExpectedFinding. Raises BuildError where the
     file makes no sense.
     """
     try:
@@ -81,12 +94,17 @@ def read_change(path: Path) -> Change:
             name=path.stem,
             says=content.pop("says"),
             edits=tuple(Edit(**edit) for edit in content.pop("edit")),
-            expect=None if expect is None else Expectation(**expect),
+            expect=None if expect is None else _expectation(expect),
             arguments=tuple(content.pop("arguments", ())),
             **content,
         )
     except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
         raise BuildError(f"{path}: {error}") from error
+
+
+def _expectation(table: dict[str, Any]) -> Expectation:
+    finding = table.pop("finding", None)
+    return Expectation(**table, finding=None if finding is None else ExpectedFinding(**finding))
 
 
 def changes(kind: str) -> list[Change]:

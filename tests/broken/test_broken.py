@@ -9,7 +9,7 @@ import pytest
 
 import nndbg
 
-from .build import SOUND, BuildError, Change, Edit, Expectation, build, changes
+from .build import SOUND, BuildError, Change, Edit, Expectation, ExpectedFinding, build, changes
 
 # The second step has 37 rows: less than a full batch, and no multiple of any vector or tile.
 ARGUMENTS = ("--train-limit", "101", "--test-limit", "64")
@@ -39,7 +39,14 @@ def told(report: nndbg.Report) -> str:
         f"step {v.subject.step} {v.subject.op}/{v.subject.buffer} {v.status}: {v.where} {v.says}"
         for v in verdicts
     ]
+    lines += [f"step {f.step} {f.op} {f.audit} ({f.level}): {f.says}" for f in report.findings]
     return "\n".join([f"error: {report.error}", *lines])
+
+
+def fits(finding: nndbg.Finding, wanted: ExpectedFinding) -> bool:
+    """Whether a finding is one that was expected."""
+    here = (finding.audit.value, finding.op, finding.level.value)
+    return here == (wanted.audit, wanted.op, wanted.level) and wanted.says in finding.says
 
 
 @pytest.mark.parametrize("fault", changes("faults"), ids=lambda change: change.name)
@@ -56,9 +63,12 @@ def test_the_fault_is_named_first(fault: Change, tmp_path: Path, data: Path) -> 
         status=first.status.value if first else None,
         where=first.where if first and wanted.where is not None else None,
         error=wanted.error if wanted.error and wanted.error in (report.error or "") else None,
+        finding=wanted.finding,
     )
     assert found == wanted, told(report)
     assert (report.error is None) == (wanted.error is None), report.error
+    if wanted.finding is not None:
+        assert any(fits(finding, wanted.finding) for finding in report.findings), told(report)
 
 
 @pytest.mark.parametrize("change", [SOUND, *changes("harmless")], ids=lambda change: change.name)
@@ -66,6 +76,12 @@ def test_nothing_is_wrong_where_nothing_is(change: Change, tmp_path: Path, data:
     report = check(change, tmp_path / change.name, data)
     assert report.agrees, told(report)
     assert report.steps == tuple(STEPS)
+    note = change.expect.finding if change.expect else None
+    if note is None:
+        assert not report.findings, told(report)
+    else:
+        assert any(fits(finding, note) for finding in report.findings), told(report)
+        assert {finding.audit.value for finding in report.findings} == {note.audit}, told(report)
 
 
 @pytest.mark.parametrize("kind", ["faults", "harmless"])
