@@ -9,7 +9,7 @@ from itertools import count, groupby
 
 from nndbg.compare import Distance, Status, Subject
 from nndbg.report.audits import gathered
-from nndbg.report.model import CodePlace, Report
+from nndbg.report.model import CodePlace, First, Report
 from nndbg.report.tally import Output, Steps, Tally, tally
 from nndbg.report.words import (
     ENDED_EARLY,
@@ -104,12 +104,12 @@ def render(report: Report) -> str:
     told = headline(report, counts)
     first = report.first
     columns = _columns(report, counts)
-    groups = [_group(report, outputs, columns) for outputs in counts.ops]
+    groups = [_group(report, first, outputs, columns) for outputs in counts.ops]
     page = environment.from_string(source).render(
         program=line(report.program),
         steps=steps_in_words(report),
         headline=f"{told[0].upper()}{told[1:]}",
-        state=_state(report),
+        state=_state(report, first),
         ended_early=ENDED_EARLY.capitalize(),
         error=None if report.error is None else printable(report.error),
         first=first,
@@ -128,10 +128,10 @@ def render(report: Report) -> str:
     return page if page.endswith("\n") else f"{page}\n"
 
 
-def _state(report: Report) -> Status:
+def _state(report: Report, first: First | None) -> Status:
     """Return the status whose sign and colour the whole report has."""
-    if report.first is not None:
-        return report.first.verdict.status
+    if first is not None:
+        return first.verdict.status
     if report.error is not None or report.objections:
         return Status.DIVERGED
     return Status.AGREE if report.agrees else Status.UNCHECKED
@@ -153,7 +153,9 @@ def _columns(report: Report, counts: Tally) -> tuple[Column, ...]:
     )
 
 
-def _group(report: Report, outputs: Sequence[Output], columns: Sequence[Column]) -> Group:
+def _group(
+    report: Report, first: First | None, outputs: Sequence[Output], columns: Sequence[Column]
+) -> Group:
     subject = outputs[0].subject
     wrong = [output for output in outputs if output.wrong]
     if wrong:
@@ -168,20 +170,20 @@ def _group(report: Report, outputs: Sequence[Output], columns: Sequence[Column])
         status=status,
         says=says,
         place=report.boundaries.get(subject.op),
-        rows=tuple(_row(report, output, columns) for output in outputs),
+        rows=tuple(_row(first, output, columns) for output in outputs),
     )
 
 
-def _row(report: Report, output: Output, columns: Sequence[Column]) -> Row:
-    first = report.first.verdict.subject if report.first is not None else None
+def _row(first: First | None, output: Output, columns: Sequence[Column]) -> Row:
+    wrong = first.verdict.subject if first is not None else None
     name = f"{line(output.subject.op)} {line(output.subject.buffer)} ({output.mode})"
     cells = []
     for column in columns:
         status = output.status_in(column.first, column.last)
         is_first = (
-            first is not None
-            and first == replace(output.subject, step=first.step)
-            and column.first <= first.step <= column.last
+            wrong is not None
+            and wrong == replace(output.subject, step=wrong.step)
+            and column.first <= wrong.step <= column.last
         )
         cells.append(Cell(status, f"{name}, {column.name}: {status or 'not judged'}", is_first))
     return Row(output, in_one_word(output), tuple(cells))

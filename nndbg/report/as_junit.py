@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree as ET
 
 from nndbg.report.audits import Said, gathered
-from nndbg.report.model import Report
+from nndbg.report.model import First, Report
 from nndbg.report.tally import Output, Part, Tally, tally
 from nndbg.report.words import (
     ENDED_EARLY,
@@ -34,7 +34,8 @@ def render(report: Report) -> str:
     counts = tally(report)
     root = ET.Element("testsuites", name="nndbg")
     suite = ET.SubElement(root, "testsuite", name=_text(line(report.program)))
-    suite.extend(_case(report, output) for output in counts.outputs)
+    first = report.first
+    suite.extend(_case(report, first, output) for output in counts.outputs)
     suite.extend(map(_finding, gathered(report)))
     suite.append(_run(report, counts))
     for count, tag in _COUNTED.items():
@@ -45,7 +46,7 @@ def render(report: Report) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, "unicode")}\n'
 
 
-def _case(report: Report, output: Output) -> ET.Element:
+def _case(report: Report, first: First | None, output: Output) -> ET.Element:
     subject = output.subject
     case = ET.Element("testcase", classname=_text(line(subject.op)))
     case.set("name", _text(f"{line(subject.buffer)} ({output.mode})"))
@@ -54,7 +55,7 @@ def _case(report: Report, output: Output) -> ET.Element:
         failure = ET.SubElement(case, "failure", type=verdict.status.value)
         told = f"wrong in {numbered(output.wrong_steps)}; {found(verdict)}"
         failure.set("message", _text(told))
-        failure.text = _text("\n".join(_told(report, part) for part in output.wrong))
+        failure.text = _text("\n".join(_told(report, first, part) for part in output.wrong))
     elif output.unchecked is not None:
         says = line(output.unchecked.first.says)
         ET.SubElement(case, "skipped", message=_text(says))
@@ -73,11 +74,10 @@ def _finding(said: Said) -> ET.Element:
     return case
 
 
-def _told(report: Report, part: Part) -> str:
+def _told(report: Report, first: First | None, part: Part) -> str:
     """Return what is known of the first verdict of a part, and the diagnosis if it is of that."""
     verdict = part.first
     told = [f"{verdict.status} in {numbered(part.steps)}, first:", in_words(verdict)]
-    first = report.first
     if first is not None and verdict == first.verdict:
         told += map(explained, first.diagnosis)
     if (place := report.boundaries.get(verdict.subject.op)) is not None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from nndbg.compare import Status
 from nndbg.report.audits import Said, gathered
-from nndbg.report.model import CodePlace, Report
+from nndbg.report.model import CodePlace, First, Report
 from nndbg.report.tally import Output, Part, Tally, tally
 from nndbg.report.words import (
     ENDED_EARLY,
@@ -89,14 +89,14 @@ def _invocation(report: Report) -> dict[str, Any]:
 
 def _results(report: Report, counts: Tally) -> Iterator[dict[str, Any]]:
     """Yield what is wrong, the first divergence first; what is not known; how the run went."""
-    first = report.first.verdict if report.first is not None else None
+    first = report.first
     wrong = [(output, part) for output in counts.outputs for part in output.wrong]
-    wrong.sort(key=lambda pair: pair[1].first != first)
+    wrong.sort(key=lambda pair: first is None or pair[1].first != first.verdict)
     for output, part in wrong:
-        yield _result(report, output, part)
+        yield _result(report, first, output, part)
     for output in counts.outputs:
         if output.unproved is not None:
-            yield _result(report, output, output.unproved)
+            yield _result(report, first, output, output.unproved)
     for said in gathered(report):
         yield _finding(report, said)
     if report.error is not None:
@@ -105,12 +105,12 @@ def _results(report: Report, counts: Tally) -> Iterator[dict[str, Any]]:
         yield _run_result(report, _NOTHING, f"{NOTHING.capitalize()} of {line(report.program)}.")
 
 
-def _result(report: Report, output: Output, part: Part) -> dict[str, Any]:
+def _result(report: Report, first: First | None, output: Output, part: Part) -> dict[str, Any]:
     subject, status = output.subject, part.first.status
     op, buffer, steps = line(subject.op), line(subject.buffer), ranges(part.steps)
     name = f"{op}/{buffer}"
     return {
-        **_judged(status, _text(report, part)),
+        **_judged(status, _text(first, part)),
         "locations": [
             {
                 "physicalLocation": _physical(report, report.boundaries.get(subject.op)),
@@ -162,7 +162,7 @@ def _judged(rule: str, text: str) -> dict[str, Any]:
     }
 
 
-def _text(report: Report, part: Part) -> str:
+def _text(first: First | None, part: Part) -> str:
     """Return a sentence that can stand alone, then all that is known of the earliest step."""
     verdict, subject = part.first, part.first.subject
     is_wrong = verdict.status.is_wrong
@@ -171,8 +171,8 @@ def _text(report: Report, part: Part) -> str:
         f"{line(subject.buffer)} {told} after {line(subject.op)} ({line(subject.kind)}) "
         f"in {numbered(part.steps)}."
     ]
-    if report.first is not None and report.first.verdict == verdict:
-        lines += map(explained, report.first.diagnosis)
+    if first is not None and first.verdict == verdict:
+        lines += map(explained, first.diagnosis)
     return "\n".join(filter(None, [*lines, in_words(verdict)]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -43,6 +43,21 @@ def verdict() -> Make:
         )
 
     return verdict
+
+
+class Once:
+    """Verdicts that can be counted and gone through, as those of a long run on a disk."""
+
+    def __init__(self, verdicts: tuple[Verdict, ...]) -> None:
+        self.verdicts = verdicts
+        self.passes = 0
+
+    def __len__(self) -> int:
+        return len(self.verdicts)
+
+    def __iter__(self) -> Iterator[Verdict]:
+        self.passes += 1
+        return iter(self.verdicts)
 
 
 # What a program, a layer map or a file name may say, and no format may take for anything but text.

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from nndbg.compare import Mode, Status, Verdict
+from nndbg.compare import Mode, Status
 from nndbg.report import Report
 from nndbg.report.tally import Steps, tally
 
-
-class Once:
-    """Verdicts that can be counted and gone through, as those of a long run on a disk."""
-
-    def __init__(self, verdicts: tuple[Verdict, ...]) -> None:
-        self.verdicts = verdicts
-        self.passes = 0
-
-    def __len__(self) -> int:
-        return len(self.verdicts)
-
-    def __iter__(self) -> Iterator[Verdict]:
-        self.passes += 1
-        return iter(self.verdicts)
+from .conftest import Once
 
 
 def test_one_pass_is_enough(verdict):
