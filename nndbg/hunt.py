@@ -120,7 +120,7 @@ class _Run:
 
     def _records(self) -> Iterator[StepRecord]:
         """Yield the steps as they are captured, until the program ends or fails."""
-        for step in self._steps:
+        for step in self._steps[self._done :]:
             try:
                 self._session.go_to(step)
                 record = self._session.record_step()
