@@ -133,7 +133,7 @@ class History:
         if last is None or _is_another(name, self.last, capture):
             # Another array under the same name, set up for this op.
             self._add(name, index - 1, flat)
-        elif name in self._used and not _same_bits(last, flat):
+        elif name in self._used and flat is not last and not _same_bits(last, flat):
             return self._changed(index, Stray(index, name, flat, last))
         return ()
 

@@ -17,7 +17,7 @@ NNDBG = Path(sys.executable).with_name("nndbg")
 LIMIT = 60
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
-COMMANDS = ["run", "check", "map", "map show", "map check", "data", "doctor"]
+COMMANDS = ["run", "check", "bisect", "map", "map show", "map check", "data", "doctor"]
 
 
 @pytest.fixture
@@ -215,6 +215,43 @@ def test_a_wrong_program_is_exit_code_1(nndbg: Cli, wrong: list[str]):
 def test_a_wrong_step_that_is_not_checked_is_not_found(nndbg: Cli, wrong: list[str]):
     assert nndbg("check", "--steps", "2:3", *wrong).returncode == 0
     assert nndbg("check", "--steps", "1:2", *wrong).returncode == 1
+
+
+def test_every_nth_step_is_checked(nndbg: Cli, trained: list[str]):
+    done = nndbg("check", "--steps", "1:6:2", "--format", "json", *trained)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["steps"] == [1, 3, 5]
+
+
+def test_a_check_until_the_first_divergence_stops_there(nndbg: Cli, wrong: list[str]):
+    done = nndbg("check", "--until-first", *wrong)
+    assert done.returncode == 1
+    assert "The rest of step 1 was not checked." in done.stdout
+    assert "step 0: 1 of 2 outputs are wrong" in done.stdout
+
+
+def test_bisecting_a_program_that_cannot_seek_sweeps_it(nndbg: Cli, wrong: list[str]):
+    done = nndbg("bisect", "--steps", "0:3", "--format", "json", *wrong)
+    assert (done.returncode, done.stderr) == (1, "")
+    report = json.loads(done.stdout)
+    assert report["first"]["step"] == 1
+    assert "no `seek`" in report["says"]
+
+
+def test_bisecting_a_sound_program_is_exit_code_0(nndbg: Cli, trained: list[str]):
+    done = nndbg("bisect", "--steps", "0:6", *trained)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "6 of 6 steps were checked, and none of them is wrong." in done.stdout
+
+
+def test_bisecting_a_program_that_fails_is_exit_code_3(nndbg: Cli, wrong: list[str]):
+    done = nndbg("bisect", "--steps", "0:3", *wrong, "--", "because")
+    assert done.returncode == 3
+    assert "exit code 9" in done.stderr
+
+
+def test_bisecting_asks_where(nndbg: Cli):
+    assert_refused(nndbg("bisect"), "--steps")
 
 
 def test_a_program_that_fails_is_exit_code_3(nndbg: Cli, wrong: list[str]):

@@ -122,3 +122,17 @@ def test_a_number_has_all_its_digits(verdict):
     value = 0.1 + 2**-50
     worst = document(Report("p", (0,), (verdict(0, actual=value),)))["verdicts"][0]["worst"]
     assert worst["actual"] == value
+
+
+def test_what_else_is_to_be_known_is_in_it(verdict):
+    assert document(Report("p", (0,), (verdict(0),), says="Found by looking."))["says"] == (
+        "Found by looking."
+    )
+
+
+def test_every_verdict_has_a_line(wrong):
+    lines = render(wrong).splitlines()
+    assert [json.loads(line.strip().rstrip(","))["op"] for line in lines if '"kind"' in line] == [
+        "dense1",
+        "dense2",
+    ]

@@ -181,3 +181,9 @@ def test_a_narrow_terminal_loses_no_op(verdict):
     show(report, Console(file=screen, width=40))
     for n in range(3):
         assert f"layer_number_{n}" in screen.getvalue()
+
+
+def test_what_else_is_to_be_known_is_said(verdict):
+    report = Report("p", (0,), (verdict(0),), says="Found by\x1b looking.")
+    assert "Found by\\x1b looking.\n" in text(report)
+    assert "Found" not in text(Report("p", (0,), (verdict(0),)))
