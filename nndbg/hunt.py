@@ -9,7 +9,7 @@ from nndbg.diagnose import Diagnosis, Evidence, diagnose
 from nndbg.errors import GdbError, ProgramError
 from nndbg.finding import Audit, Finding
 from nndbg.ledger import Observation
-from nndbg.poisoned import run_poisoned
+from nndbg.poisoned import Outputs, outputs, run_poisoned
 from nndbg.report import Report
 from nndbg.session import Session
 
@@ -73,6 +73,8 @@ class _Run:
         self._ops = tuple(op.name for op in session.layer_map.ops)
         self.verdicts: list[Verdict] = []
         self.findings: list[Finding] = []
+        # What the ops of the first step made.
+        self._made: Outputs = {}
         self.first_wrong: Verdict | None = None
 
     def judge(self, step: int) -> None:
@@ -107,6 +109,8 @@ class _Run:
         found = [(o, v) for o in observations for v in o.verdicts]
         found.sort(key=lambda pair: self._ops.index(pair[0].op.name))
         self.findings += [finding for o in observations for finding in o.findings]
+        if not self.verdicts and Audit.POISON in self._session.audits:
+            self._made = outputs(self._session.layer_map, observations)
         self.verdicts += [verdict for _, verdict in found]
         for observation, verdict in found:
             if self.first_wrong is None and verdict.status.is_wrong:
@@ -117,7 +121,9 @@ class _Run:
         """Run the first wrong step again with poison, or where there is none another one."""
         step = self.first_wrong.subject.step if self.first_wrong else otherwise
         if step is not None:
-            self.findings += run_poisoned(self._session, step, self.verdicts, error)
+            self.findings += run_poisoned(
+                self._session, step, self.verdicts, self._made if step == otherwise else {}, error
+            )
 
     def diagnosis(self) -> tuple[Diagnosis, ...]:
         """Return what explains the first wrong output."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -109,16 +109,9 @@ class Session:
         """What the program printed so far; to be escaped before it is shown."""
         return self._source.output
 
-    def start(self, step: int = 0, poison: bool = False) -> Capture:
-        """Run from the program's beginning to where `step` begins.
-
-        With `poison` that step is run with its outputs filled with NaNs before they are written.
-        """
-        self.has_ended = False
-        self.ended_after = None
-        self._begin(self._source.start(step, poison=True) if poison else self._source.start(step))
-        assert self.capture is not None
-        return self.capture
+    def start(self, step: int = 0) -> Capture:
+        """Run from the program's beginning to where `step` begins."""
+        return self._start(self._source.start(step))
 
     def next_op(self) -> tuple[Observation, ...]:
         """Run until at least one op could be judged; empty once the program has ended."""
@@ -148,6 +141,27 @@ class Session:
         """
         self.sweeps = on
         self._source.sweep(on)
+
+    def captures(self, step: int, poison: bool) -> Iterator[Capture]:
+        """Yield the captures of `step`, where it begins first, from a new start and unjudged.
+
+        With `poison` that step is run with its outputs filled with NaNs before they are written.
+        Raises ProgramError behind the last capture that there is.
+        """
+        try:
+            yield self._start(self._source.start(step, poison=poison))
+            while (capture := self._source.next()) is not None and capture.op is not None:
+                self.capture = capture
+                yield capture
+        finally:
+            self.has_ended = True
+
+    def judge(self, captures: Sequence[Capture]) -> tuple[Observation, ...]:
+        """Judge captures of a step, the one where it begins first, each op by its own inputs."""
+        begin, *others = captures
+        ledger = self._new_ledger(begin, (Mode.LOCAL,))
+        found = [observation for capture in others for observation in ledger.see(capture)]
+        return (*found, *ledger.abandon())
 
     def run_to(self, op: str, step: int | None = None) -> Observation:
         """Run to where `op` is judged, in `step` or where it comes next.
@@ -186,16 +200,20 @@ class Session:
         """Judge what the step completed before the program failed in it."""
         return self._ledger.abandon() if self._ledger is not None else ()
 
+    def _start(self, capture: Capture) -> Capture:
+        self.has_ended = False
+        self.ended_after = None
+        self._begin(capture)
+        return capture
+
     def _begin(self, capture: Capture) -> None:
         self.capture = capture
         self._begun += 1
-        self._ledger = StepLedger(
-            self.layer_map,
-            capture,
-            self._source.constant,
-            self._modes,
-            writes=Audit.WRITES in self.audits,
-        )
+        self._ledger = self._new_ledger(capture, self._modes)
+
+    def _new_ledger(self, begin: Capture, modes: Collection[Mode]) -> StepLedger:
+        writes = Audit.WRITES in self.audits
+        return StepLedger(self.layer_map, begin, self._source.constant, modes, writes)
 
     def _advance(self) -> tuple[Observation, ...]:
         """Go on by one stop."""
