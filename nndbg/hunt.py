@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 
 from nndbg.ahead import in_order, one_thread_each
@@ -12,7 +12,7 @@ from nndbg.errors import GdbError, ProgramError
 from nndbg.finding import Audit, Finding
 from nndbg.layermap import place_map
 from nndbg.ledger import Observation, StepRecord
-from nndbg.poisoned import run_poisoned
+from nndbg.poisoned import Outputs, outputs, run_poisoned
 from nndbg.report import CodePlace, Report, Verdicts
 from nndbg.session import Session
 
@@ -69,6 +69,8 @@ class _Run:
         self._verdicts = Verdicts()
         self._evidence: Mapping[str, Evidence] = {}
         self._findings: list[Finding] = []
+        # What the ops of the first step made.
+        self._made: Outputs = {}
         self._first_wrong: Verdict | None = None
         self._failure: ProgramError | GdbError | None = None
         self._enough = False
@@ -130,7 +132,8 @@ class _Run:
             step = self._steps[0]
         else:
             return
-        self._findings += run_poisoned(self._session, step, self._verdicts, error)
+        made = self._made if step == self._steps[0] else {}
+        self._findings += run_poisoned(self._session, step, self._verdicts, made, error)
 
     def report(self, error: str | None) -> Report:
         """Return what came of it."""
@@ -153,6 +156,9 @@ class _Run:
                 record = self._session.record_step()
             except (ProgramError, GdbError) as problem:
                 self._failure = problem
+                return
+            if record.failure is not None:
+                self._failure = record.failure
                 return
             yield record
             if self._session.has_ended:
@@ -184,7 +190,9 @@ class _Run:
             self._take(found)
         return True
 
-    def _take(self, observations: Iterable[Observation]) -> None:
+    def _take(self, observations: Sequence[Observation]) -> None:
+        if not len(self._verdicts) and Audit.POISON in self._session.audits:
+            self._made = outputs(self._session.layer_map, observations)
         for observation in sorted(observations, key=lambda o: self._order[o.op.name]):
             self._verdicts.extend(observation.verdicts)
             self._findings += observation.findings

@@ -58,13 +58,14 @@ class StepRecord:
     """What was captured of one step, to be judged later or elsewhere: it depends on no program.
 
     `end` is where the next step begins, None where the program ended. `constants` are the constant
-    buffers that its ops take, in one dimension.
+    buffers that its ops take, in one dimension. `failure` is what cut it short.
     """
 
     begin: Capture
     done: tuple[Capture, ...]
     end: Capture | None
     constants: Mapping[str, Flat]
+    failure: ProgramError | None = None
 
     def is_whole(self, layer_map: LayerMap) -> bool:
         """Whether every op of the step was complete."""
@@ -73,11 +74,11 @@ class StepRecord:
 
 
 def judge_record(
-    layer_map: LayerMap, record: StepRecord, modes: Collection[Mode]
+    layer_map: LayerMap, record: StepRecord, modes: Collection[Mode], writes: bool = True
 ) -> Iterator[Observation]:
     """Yield the ops of a step that was recorded, as a StepLedger judges them."""
     ledger = StepLedger(
-        layer_map, record.begin, lambda buffer: record.constants[buffer.name], modes
+        layer_map, record.begin, lambda buffer: record.constants[buffer.name], modes, writes
     )
     for capture in record.done:
         yield from ledger.see(capture)

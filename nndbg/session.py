@@ -174,16 +174,22 @@ class Session:
             yield self._advance()
 
     def record_step(self) -> StepRecord:
-        """Capture the stops of this step that are still to come, to be judged by `judge`."""
+        """Capture the stops of this step that are still to come, to be judged by `judge`.
+
+        Where the program fails, the record holds what came before, and the failure.
+        """
         if self.capture is None:
             self.start()
         assert self.capture is not None
         begin, done = self.capture, []
         constants: dict[str, Flat] = {}
-        while (capture := self._next()) is not None and capture.op is not None:
-            self.capture = capture
-            done.append(capture)
-            constants |= self._constants(capture.op)
+        try:
+            while (capture := self._next()) is not None and capture.op is not None:
+                self.capture = capture
+                done.append(capture)
+                constants |= self._constants(capture.op)
+        except ProgramError as failure:
+            return StepRecord(begin, tuple(done), None, constants, failure)
         if capture is None:
             self.has_ended = True
         else:
@@ -192,7 +198,11 @@ class Session:
 
     def judge(self, record: StepRecord) -> Iterator[Observation]:
         """Yield the ops of a step that was recorded; from any thread, wherever the program is."""
-        return judge_record(self.layer_map, record, self._modes)
+        return judge_record(self.layer_map, record, self._modes, self._owns_writes)
+
+    @property
+    def _owns_writes(self) -> bool:
+        return Audit.WRITES in self.audits
 
     def sweep(self, on: bool) -> None:
         """Judge from fewer stops, or again from a stop at every op, from the next step on.
@@ -240,15 +250,17 @@ class Session:
         """Judge what the step completed before the program failed in it."""
         return self._ledger.abandon() if self._ledger is not None else ()
 
+    def _start(self, capture: Capture) -> Capture:
+        self.has_ended = False
+        self.ended_after = None
+        self._begin(capture)
+        return capture
+
     def _begin(self, capture: Capture) -> None:
         self.capture = capture
         self._begun += 1
         self._ledger = StepLedger(
-            self.layer_map,
-            capture,
-            self._source.constant,
-            self._modes,
-            writes=Audit.WRITES in self.audits,
+            self.layer_map, capture, self._source.constant, self._modes, self._owns_writes
         )
 
     def _next(self) -> Capture | None:

@@ -11,6 +11,9 @@ import nndbg
 from nndbg.errors import ExitCode
 
 PUBLIC = {
+    "Audit",
+    "Finding",
+    "Level",
     "GdbError",
     "MapError",
     "Mode",

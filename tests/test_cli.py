@@ -212,6 +212,15 @@ def test_a_wrong_program_is_exit_code_1(nndbg: Cli, wrong: list[str]):
     assert "1 of 3 outputs are wrong" in done.stdout
 
 
+def test_what_is_to_be_audited_is_named(nndbg: Cli, trained: list[str]):
+    for audits in ("none", "all", "stack,poison"):
+        done = nndbg("check", "--steps", "0:1", "--audits", audits, *trained)
+        assert (done.returncode, done.stderr) == (0, "")
+    refused = nndbg("check", "--audits", "stack,smell")
+    assert refused.returncode == 2
+    assert "'smell' is no audit. There are: registers, stack, " in refused.stderr
+
+
 def test_a_wrong_step_that_is_not_checked_is_not_found(nndbg: Cli, wrong: list[str]):
     assert nndbg("check", "--steps", "2:3", *wrong).returncode == 0
     assert nndbg("check", "--steps", "1:2", *wrong).returncode == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Sequence
+from types import MappingProxyType
 
 from nndbg.audit import RegisterAudit, Standing
 from nndbg.capture import Capture, Flat
@@ -331,7 +332,7 @@ class LiveSource:
             address=self._address,
             sizes=seen.sizes,
             addresses=seen.addresses,
-            flat={**seen.flat, **{name: one.flat for name, one in left.items()}},
+            flat=MappingProxyType({**seen.flat, **{n: one.flat for n, one in left.items()}}),
             skipped=self._skipped,
             memory=seen.memory,
             padding=seen.padding,

@@ -219,6 +219,22 @@ def test_a_boundary_has_one_of_four_forms(text: str, form: str, target: tuple):
     assert str(layer_map.ops[0].done) == text
 
 
+def test_an_op_may_say_where_it_begins():
+    entered = GOOD.replace(
+        'done = "probe:nn:dense1"', 'enter = "main.c:7"\ndone = "probe:nn:dense1"'
+    )
+    assert parse(entered).ops[0].enter == Boundary("main.c:7", "line", ("main.c", 7))
+    assert parse(GOOD).ops[0].enter is None
+
+
+@pytest.mark.parametrize(("value", "found"), [('"here"', "'here' is no boundary"), ("7", "is 7")])
+def test_a_beginning_that_is_no_boundary_is_refused(value: str, found: str):
+    entered = GOOD.replace('done = "probe:nn:dense1"', f'enter = {value}\ndone = "probe:nn:dense1"')
+    line = line_of(GOOD, 'done = "probe:nn:dense1"')
+    with pytest.raises(MapError, match=rf"^demo\.toml:{line}: .*{found}"):
+        parse(entered)
+
+
 @pytest.mark.parametrize(
     "text",
     [

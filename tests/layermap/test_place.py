@@ -56,6 +56,39 @@ def test_everything_that_the_map_names_has_its_address(executable):
     assert all(placed.done.values())
 
 
+def test_an_op_begins_where_the_map_says_and_nowhere_where_it_says_nothing(executable, text):
+    placed = load_map(executable)
+    assert placed.enter["dense1"] == executable.probe_addresses("nn", "enter_dense1")
+    # No stop of its own: one op begins where another is complete.
+    assert placed.enter["relu1"] == placed.done["dense1"]
+    without = text.replace('enter = "probe:nn:enter_dense1"\n', "")
+    assert "dense1" not in place(without, executable).enter
+
+
+def test_a_beginning_that_is_not_there_is_refused(executable, text):
+    wrong = text.replace('enter = "probe:nn:enter_dense1"', 'enter = "probe:nn:enter_dens1"')
+    line = line_of(wrong, 'enter = "probe:nn:enter_dens1"')
+    with pytest.raises(MapError) as error:
+        place(wrong, executable)
+    assert str(error.value) == (
+        f"mnist.toml:{line}: probe:nn:enter_dens1: mnist has no probe nn:enter_dens1. "
+        "Did you mean probe:nn:enter_dense1?"
+    )
+
+
+def test_an_op_that_begins_where_it_is_complete_is_refused(executable, text):
+    wrong = text.replace('enter = "probe:nn:enter_dense1"', 'enter = "probe:nn:dense1"')
+    line = line_of(wrong, 'done = "probe:nn:dense1"') - 1
+    with pytest.raises(MapError, match=rf"^mnist\.toml:{line}: op dense1 begins at .* one place"):
+        place(wrong, executable)
+
+
+def test_every_op_of_the_trainer_says_where_it_begins(executable):
+    for phase in load_map(executable).layer_map.phases:
+        placed = load_map(executable, phase=phase)
+        assert placed.enter.keys() == placed.done.keys()
+
+
 def test_a_map_without_counter_and_seek_has_neither_place(executable, text):
     bare = "\n".join(
         line for line in text.splitlines() if not line.startswith(("counter", "seek "))

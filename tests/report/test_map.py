@@ -29,6 +29,7 @@ def test_it_shows_every_address(placed: PlacedMap):
     shown = render(placed)
     addresses = {*placed.places.values(), *placed.size_places.values()}
     addresses |= {a for found in placed.done.values() for a in found}
+    addresses |= {a for found in placed.enter.values() for a in found}
     for address in addresses:
         assert f"{address:#x}" in shown
 
