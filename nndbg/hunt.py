@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from nndbg.compare import Verdict
-from nndbg.diagnose import Diagnosis, Evidence, diagnose
+from nndbg.diagnose import Diagnosis, diagnose, not_reached
 from nndbg.errors import GdbError, ProgramError
 from nndbg.ledger import Observation
 from nndbg.report import Report
@@ -58,7 +58,7 @@ class _Run:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._evidence: Mapping[str, Evidence] = {}
+        self._first: Observation | None = None
         self._ops = tuple(op.name for op in session.layer_map.ops)
         self.verdicts: list[Verdict] = []
         self.first_wrong: Verdict | None = None
@@ -98,11 +98,14 @@ class _Run:
         for observation, verdict in found:
             if self.first_wrong is None and verdict.status.is_wrong:
                 self.first_wrong = verdict
-                self._evidence = observation.evidence
+                self._first = observation
 
     def diagnosis(self) -> tuple[Diagnosis, ...]:
         """Return what explains the first wrong output."""
-        if self.first_wrong is None:
+        if self.first_wrong is None or self._first is None:
             return ()
-        known = self._evidence.get(self.first_wrong.subject.buffer)
+        subject = self.first_wrong.subject
+        if not self._first.is_reached:
+            return (not_reached(subject.op, subject.step, self.first_wrong.bad),)
+        known = self._first.evidence.get(subject.buffer)
         return diagnose(known) if known is not None else ()

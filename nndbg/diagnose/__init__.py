@@ -5,28 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nndbg.diagnose import (
     accumulators,
     accuracy,
+    activation,
     contraction,
     dimensions,
+    encoding,
     gathering,
     labels,
     nonfinite,
     operands,
     outcome,
     scaling,
+    strays,
 )
-from nndbg.diagnose.model import Diagnosis, Evidence, Family, Hypothesis, matches
+from nndbg.diagnose.chance import is_no_chance, typical_gap
+from nndbg.diagnose.model import (
+    LAST_RESORT,
+    Diagnosis,
+    Evidence,
+    Family,
+    Hypothesis,
+    matches,
+)
+from nndbg.diagnose.sample import Sample
 from nndbg.reference import Bounded
 from nndbg.reference.bounded import BoundError
 
-Mask = NDArray[np.bool_]
-
 FAMILIES: tuple[Family, ...] = (
     outcome.hypotheses,
+    activation.hypotheses,
     contraction.hypotheses,
     operands.hypotheses,
     dimensions.hypotheses,
@@ -34,66 +44,66 @@ FAMILIES: tuple[Family, ...] = (
     labels.hypotheses,
     accumulators.hypotheses,
     scaling.hypotheses,
+    encoding.hypotheses,
     nonfinite.hypotheses,
     accuracy.hypotheses,
 )
 
-# A story that explains less than this share of the wrong elements is not the one to follow...
-_LEAST_SHARE = 0.5
-# ...unless it gives so many different numbers exactly: that is no chance either.
-_LEAST_DISTINCT = 16
 _MOST_SHOWN = 3
-# A prediction this much wider than the numbers it is about says nothing.
-_WIDEST = 0.05
 
 
 def diagnose(evidence: Evidence) -> tuple[Diagnosis, ...]:
-    """Return the mistakes that explain most of the wrong elements, the best first.
+    """Return the mistakes that explain the wrong elements, the best first.
 
     Where several explain the same ones, those that also give the right elements come first, then
-    the simpler ones; a story that is worse than the best in any of this is not told. A hypothesis
-    whose bound is as wide as the numbers themselves explains them by chance, and is left out.
+    the simpler ones; a story that is worse than the best in any of this is not told, and neither is
+    one that explains no more than chance would.
     """
     bad = evidence.bad
     wrong = int(np.count_nonzero(bad))
     if not wrong:
         return ()
-    found: list[tuple[tuple[int, int, int], Diagnosis]] = []
-    for hypothesis in _hypotheses(evidence):
-        predicted = hypothesis.predicted
-        if predicted.shape != evidence.actual.shape or _is_vague(predicted, bad):
-            continue
+    gap = typical_gap(evidence, bad)
+    found: list[tuple[tuple[bool, int, int, int], Diagnosis]] = []
+    for hypothesis, predicted in _predictions(evidence):
         met = matches(evidence.actual, predicted)
-        explained = int(np.count_nonzero(bad & met))
-        if explained < _LEAST_SHARE * wrong and not _is_no_chance(predicted, bad & met):
+        if not is_no_chance(evidence, hypothesis, predicted, bad, met, gap):
             continue
-        merit = (-explained, -int(np.count_nonzero(met)), hypothesis.rank)
+        explained = int(np.count_nonzero(bad & met))
+        merit = (
+            hypothesis.rank >= LAST_RESORT,
+            -explained,
+            -int(np.count_nonzero(met)),
+            hypothesis.rank,
+        )
         found.append((merit, Diagnosis(hypothesis.kind, hypothesis.says, explained, wrong)))
     found.sort(key=lambda entry: entry[0])
     best = {d.kind: d for merit, d in reversed(found) if merit == found[0][0]}
     return tuple(reversed(best.values()))[:_MOST_SHOWN]
 
 
-def _hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
-    for family in FAMILIES:
-        try:
-            with np.errstate(all="ignore"):
-                yield from family(evidence)
-        except BoundError:
-            continue
+def _predictions(evidence: Evidence) -> Iterator[tuple[Hypothesis, Bounded]]:
+    """Yield every hypothesis with what it predicts, but for those that a sample refutes."""
+    with np.errstate(all="ignore"):
+        sample = Sample(evidence)
+        for family in FAMILIES if evidence.part else (strays.hypotheses,):
+            try:
+                for hypothesis in family(evidence):
+                    predicted = hypothesis.predicted
+                    if not isinstance(predicted, Bounded):
+                        if sample.refutes(predicted):
+                            continue
+                        predicted = evidence.compute(**predicted)
+                    if predicted.shape == evidence.actual.shape:
+                        yield hypothesis, predicted
+            except BoundError:
+                continue
 
 
-def _is_vague(predicted: Bounded, bad: Mask) -> bool:
-    value, error = predicted.value[bad], predicted.error[bad]
-    finite = np.isfinite(value) & np.isfinite(error)
-    if not finite.any():
-        return False
-    typical = float(np.abs(value[finite]).mean())
-    return typical > 0 and float(np.median(error[finite])) > _WIDEST * typical
+def not_reached(op: str, step: int, elements: int) -> Diagnosis:
+    """Return the diagnosis of an output whose op never came to its boundary."""
+    says = f"{op} was left out of step {step}, or left before its end"
+    return Diagnosis("not_reached", says, elements, elements)
 
 
-def _is_no_chance(predicted: Bounded, explained: Mask) -> bool:
-    return len(np.unique(predicted.value[explained])) >= _LEAST_DISTINCT
-
-
-__all__ = ["Diagnosis", "Evidence", "diagnose"]
+__all__ = ["Diagnosis", "Evidence", "diagnose", "not_reached"]

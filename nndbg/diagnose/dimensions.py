@@ -1,9 +1,9 @@
-"""Two sizes of a call in each other's place: every part is then read and stored in wrong shape."""
+"""Wrong sizes of a call: every part is then read, and the output stored, in another shape."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 import numpy as np
@@ -12,37 +12,63 @@ from nndbg.diagnose.image import Image
 from nndbg.diagnose.model import Evidence, Hypothesis
 from nndbg.reference import Bounded
 
-_LARGEST = 1 << 22
+_LARGEST = 1 << 20
 
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
-    """Yield the output with each two sizes of the kind's signature exchanged."""
+    """Yield the output with a size of the kind's signature wrong, and with two exchanged."""
     kind = evidence.op.kind
     extents: dict[str, int] = {}
     for part in kind.inputs:
         if ".." in part.axes or evidence.inputs[part.name].size > _LARGEST:
             return
         extents.update(zip(part.axes, evidence.inputs[part.name].shape, strict=True))
-    output = next(part for part in kind.outputs if part.name == evidence.part)
-    image = Image(evidence.memory)
+    image, op = Image(evidence.memory), evidence.op.name
+    for axis, wrong, meaning in _others(evidence, extents):
+        result = _computed(evidence, image, {**extents, axis: wrong})
+        if result is None:
+            continue
+        says = f"{op} takes {meaning} for {_meaning(evidence, axis)}"
+        yield Hypothesis("wrong_size", says, result, 2)
     for first, second in combinations(extents, 2):
         if extents[first] == extents[second]:
             continue
         swapped = {**extents, first: extents[second], second: extents[first]}
-        changed = {}
-        for part in kind.inputs:
-            array = evidence.inputs[part.name]
-            shape = tuple(swapped[axis] for axis in part.axes)
-            address = evidence.addresses[evidence.op.inputs[part.name]]
-            changed[part.name] = image.read(address, math.prod(shape), array.dtype).reshape(shape)
-        result = evidence.compute(**changed)
-        if not all(axis in swapped for axis in output.axes):
+        result = _computed(evidence, image, swapped)
+        if result is None:
             continue
         says = (
-            f"the dimensions of {evidence.op.name} are swapped: {_meaning(evidence, first)} and "
+            f"the dimensions of {op} are swapped: {_meaning(evidence, first)} and "
             f"{_meaning(evidence, second)} are in each other's place"
         )
-        yield Hypothesis("dimensions_swapped", says, _stored(evidence, result), 1)
+        yield Hypothesis("dimensions_swapped", says, result, 3)
+
+
+def _others(evidence: Evidence, extents: Mapping[str, int]) -> Iterator[tuple[str, int, str]]:
+    """Yield the sizes that a person could have written for another one."""
+    for axis, extent in extents.items():
+        named: dict[int, list[str]] = {}
+        for name, size in evidence.sizes.items():
+            named.setdefault(size, []).append(name)
+        near = {extent - 1: ["one too few"], extent + 1: ["one too many"]}
+        for size, names in {**near, **named}.items():
+            if 0 < size != extent and size <= 8 * extent:
+                yield axis, size, f"{size} ({' or '.join(names)})"
+
+
+def _computed(evidence: Evidence, image: Image, extents: Mapping[str, int]) -> Bounded | None:
+    changed = {}
+    for part in evidence.op.kind.inputs:
+        shape = tuple(extents[axis] for axis in part.axes)
+        if math.prod(shape) > _LARGEST:
+            return None
+        array = evidence.inputs[part.name]
+        address = evidence.addresses[evidence.op.inputs[part.name]]
+        changed[part.name] = image.read(address, math.prod(shape), array.dtype).reshape(shape)
+    output = next(part for part in evidence.op.kind.outputs if part.name == evidence.part)
+    if not all(axis in extents for axis in output.axes):
+        return None
+    return _stored(evidence, evidence.compute(**changed))
 
 
 def _meaning(evidence: Evidence, axis: str) -> str:

@@ -15,6 +15,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from nndbg.layermap import MAIN_PHASE
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
@@ -36,8 +38,9 @@ class Edit:
 class Expectation:
     """What nndbg has to say first of all.
 
-    Without `where` it may name any elements. `error` is a part of why the program did not get
-    through; without it, it has to.
+    Without `where` it may name any elements. `diagnosis` is the kind of the first diagnosis, empty
+    where the numbers cannot tell what was done; `says` is a part of its sentence. `error` is a part
+    of why the program did not get through; without it, it has to.
     """
 
     step: int | None = None
@@ -45,6 +48,8 @@ class Expectation:
     buffer: str | None = None
     status: str | None = None
     where: str | None = None
+    diagnosis: str | None = None
+    says: str | None = None
     error: str | None = None
 
 
@@ -53,7 +58,7 @@ class Change:
     """A trainer that differs from the sound one; `expect` is None where nothing may be wrong.
 
     With its `arguments` the trainer runs the code that is changed: faster kernels would run instead
-    of one for SSE2.
+    of one for SSE2. The change shows in the steps of `phase`.
     """
 
     name: str
@@ -61,6 +66,7 @@ class Change:
     edits: tuple[Edit, ...]
     expect: Expectation | None = None
     arguments: tuple[str, ...] = ()
+    phase: str = MAIN_PHASE
 
 
 SOUND = Change("sound", "The trainer as it is.", ())
@@ -69,8 +75,8 @@ SOUND = Change("sound", "The trainer as it is.", ())
 def read_change(path: Path) -> Change:
     """Return the change that a TOML file describes.
 
-    `says` is what is different and how it shows, in a sentence; `arguments` may be left out;
-    `[[edit]]` and `[expect]` have the fields of Edit and Expectation. Raises BuildError where the
+    `says` is what is different and how it shows, in a sentence; `arguments` and `phase` may be
+    left out; `[[edit]]` and `[expect]` have the fields of Edit and Expectation. Raises BuildError where the
     file makes no sense.
     """
     try:
@@ -174,7 +180,7 @@ def main() -> int:
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1
-    command = ["nndbg", "check", str(output), "--steps", "0:2"]
+    command = ["nndbg", "check", str(output), "--steps", "0:2", "--phase", change.phase]
     print(f"{change.says}\n\n    {' '.join([*command, '--', *change.arguments])}")
     return 0
 
