@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from nndbg.diagnose import (
     nonfinite,
     operands,
     outcome,
+    reduction,
     scaling,
     strays,
 )
@@ -34,22 +36,34 @@ from nndbg.diagnose.sample import Sample
 from nndbg.reference import Bounded
 from nndbg.reference.bounded import BoundError
 
-FAMILIES: tuple[Family, ...] = (
-    outcome.hypotheses,
-    activation.hypotheses,
-    contraction.hypotheses,
-    operands.hypotheses,
-    dimensions.hypotheses,
-    gathering.hypotheses,
-    labels.hypotheses,
-    accumulators.hypotheses,
-    scaling.hypotheses,
-    encoding.hypotheses,
-    nonfinite.hypotheses,
-    accuracy.hypotheses,
+# Each with the rank of its simplest story: once one explains everything, dearer ones are not tried.
+FAMILIES: tuple[tuple[int, Family], ...] = (
+    (0, nonfinite.hypotheses),
+    (0, operands.orders),
+    (0, outcome.hypotheses),
+    (1, activation.hypotheses),
+    (1, gathering.hypotheses),
+    (1, labels.hypotheses),
+    (1, accumulators.hypotheses),
+    (1, scaling.hypotheses),
+    (1, contraction.hypotheses),
+    (1, operands.hypotheses),
+    (1, reduction.hypotheses),
+    (2, dimensions.hypotheses),
+    (2, encoding.hypotheses),
+    (LAST_RESORT, accuracy.hypotheses),
 )
+STRAYS: tuple[tuple[int, Family], ...] = ((0, strays.hypotheses),)
 
 _MOST_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class _Story:
+    """A diagnosis and how good it is: smaller is better."""
+
+    merit: tuple[bool, int, int, int]
+    diagnosis: Diagnosis
 
 
 def diagnose(evidence: Evidence) -> tuple[Diagnosis, ...]:
@@ -60,44 +74,58 @@ def diagnose(evidence: Evidence) -> tuple[Diagnosis, ...]:
     one that explains no more than chance would.
     """
     bad = evidence.bad
-    wrong = int(np.count_nonzero(bad))
+    wrong, size = int(np.count_nonzero(bad)), bad.size
     if not wrong:
         return ()
-    gap = typical_gap(evidence, bad)
-    found: list[tuple[tuple[bool, int, int, int], Diagnosis]] = []
-    for hypothesis, predicted in _predictions(evidence):
-        met = matches(evidence.actual, predicted)
-        if not is_no_chance(evidence, hypothesis, predicted, bad, met, gap):
-            continue
-        explained = int(np.count_nonzero(bad & met))
-        merit = (
-            hypothesis.rank >= LAST_RESORT,
-            -explained,
-            -int(np.count_nonzero(met)),
-            hypothesis.rank,
-        )
-        found.append((merit, Diagnosis(hypothesis.kind, hypothesis.says, explained, wrong)))
-    found.sort(key=lambda entry: entry[0])
-    best = {d.kind: d for merit, d in reversed(found) if merit == found[0][0]}
+    found: list[_Story] = []
+    # The rank of the simplest story that leaves nothing open; none that is dearer can be better.
+    enough = LAST_RESORT + LAST_RESORT
+    with np.errstate(all="ignore"):
+        gap = typical_gap(evidence, bad)
+        sample = Sample(evidence, bad)
+        for least, family in FAMILIES if evidence.part else STRAYS:
+            if least > enough or (least == enough and least):
+                continue
+            for hypothesis in _of(family, evidence):
+                if hypothesis.rank > enough:
+                    continue
+                predicted = _predicted(hypothesis, evidence, sample)
+                if predicted is None or predicted.shape != evidence.actual.shape:
+                    continue
+                met = matches(evidence.actual, predicted)
+                if not is_no_chance(evidence, hypothesis, predicted, bad, met, gap):
+                    continue
+                explained = int(np.count_nonzero(bad & met))
+                right = size - wrong + explained
+                if not hypothesis.is_local:
+                    right = int(np.count_nonzero(met))
+                rank = hypothesis.rank
+                merit = (rank >= LAST_RESORT, -explained, -right, rank)
+                diagnosis = Diagnosis(hypothesis.kind, hypothesis.says, explained, wrong)
+                found.append(_Story(merit, diagnosis))
+                if right == size:
+                    enough = min(enough, rank)
+    found.sort(key=lambda story: story.merit)
+    best = {s.diagnosis.kind: s.diagnosis for s in reversed(found) if s.merit == found[0].merit}
     return tuple(reversed(best.values()))[:_MOST_SHOWN]
 
 
-def _predictions(evidence: Evidence) -> Iterator[tuple[Hypothesis, Bounded]]:
-    """Yield every hypothesis with what it predicts, but for those that a sample refutes."""
-    with np.errstate(all="ignore"):
-        sample = Sample(evidence)
-        for family in FAMILIES if evidence.part else (strays.hypotheses,):
-            try:
-                for hypothesis in family(evidence):
-                    predicted = hypothesis.predicted
-                    if not isinstance(predicted, Bounded):
-                        if sample.refutes(predicted):
-                            continue
-                        predicted = evidence.compute(**predicted)
-                    if predicted.shape == evidence.actual.shape:
-                        yield hypothesis, predicted
-            except BoundError:
-                continue
+def _of(family: Family, evidence: Evidence) -> Iterator[Hypothesis]:
+    try:
+        yield from family(evidence)
+    except BoundError:
+        return
+
+
+def _predicted(hypothesis: Hypothesis, evidence: Evidence, sample: Sample) -> Bounded | None:
+    """Return what a hypothesis predicts, None where a sample refutes it or no bound holds."""
+    predicted = hypothesis.predicted
+    try:
+        if isinstance(predicted, Mapping):
+            return None if sample.refutes(predicted) else evidence.compute(**predicted)
+        return predicted() if callable(predicted) else predicted
+    except BoundError:
+        return None
 
 
 def not_reached(op: str, step: int, elements: int) -> Diagnosis:

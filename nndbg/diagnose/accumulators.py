@@ -40,7 +40,7 @@ def _tile_before_added(evidence: Evidence) -> Iterator[Hypothesis]:
         added = shift(actual, -distance)
         predicted = rounded(expected.value + added, 2 * expected.error, evidence.fmt, 4)
         says = f"the sum {words} before is added: an accumulator is not cleared between tiles"
-        yield Hypothesis("accumulator_not_cleared", says, predicted, 2)
+        yield Hypothesis("accumulator_not_cleared", says, predicted, 2, is_local=True)
 
 
 def _sum_goes_on(evidence: Evidence) -> Iterator[Hypothesis]:

@@ -15,8 +15,8 @@ Mask = NDArray[np.bool_]
 
 # A story has to be told in this many bits less than the numbers that it explains.
 _LEAST_BITS = 6.0
-# Choosing among all stories that are tried.
-_STORIES = math.log2(512)
+# Choosing a story among those that are tried: the simpler ones are fewer.
+_STORY_BITS = 4.0
 # What is left to explain of a number by chance is never less than this share of it.
 _FINEST = 2.0**-24
 # With fewer different numbers than this a share of them is met by chance, or by another mistake.
@@ -51,21 +51,21 @@ def is_no_chance(
     if not count:
         return False
     share = count / wrong
-    distinct = len(np.unique(predicted.value[explained]))
-    if share < _NEARLY_ALL and distinct < _FEW:
-        return False
-    if share < _HALF and distinct < max(_FEW, count // 4):
-        return False
+    if share < _NEARLY_ALL:
+        distinct = len(np.unique(predicted.value[explained]))
+        if distinct < (_FEW if share >= _HALF else max(_FEW, count // 4)):
+            return False
     bits = -np.log2(_likelihood(evidence, predicted, explained, hypothesis.spread or gap))
-    left_out = wrong * _entropy(share)
-    return float(bits.sum()) - left_out - hypothesis.freedom - _STORIES >= _LEAST_BITS
+    cost = _STORY_BITS + hypothesis.rank + hypothesis.freedom + wrong * _entropy(share)
+    return float(bits.sum()) - cost >= _LEAST_BITS
 
 
 def _likelihood(evidence: Evidence, predicted: Bounded, explained: Mask, spread: float) -> Array:
     """Return, per explained element, the probability of meeting it by chance."""
     if evidence.expected.integers is not None:
-        known = np.union1d(evidence.actual.reshape(-1), evidence.expected.integers.reshape(-1))
-        return np.full(np.count_nonzero(explained), 1 / max(len(known), 2))
+        known = np.union1d(evidence.actual, evidence.expected.integers)
+        span = float(known[-1]) - float(known[0]) + 1
+        return np.full(np.count_nonzero(explained), 1 / max(span, 2.0))
     value, error = predicted.value[explained], predicted.error[explained]
     width = 2 * np.maximum(error, evidence.fmt.unit * np.abs(value))
     relative = width / spread if spread > 0 else np.full(value.shape, _FINEST)

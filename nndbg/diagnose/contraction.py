@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,10 @@ _BLOCKS = (2, 4, 8, 16, 32, 64, 128, 256)
 _VECTORS = (16, 8, 4)
 # Pairs of more terms than this are too many to try.
 _MOST_PAIRED = 512
+# A change that explains less than this share of the samples is not tried on all.
+_LEAST_VOTES = 0.25
+
+Change = Callable[[], Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +39,10 @@ class _Gaps:
     slack: Array
 
     def votes(self, left_out: Array) -> Array:
-        """Return, per column of `left_out`, how many gaps it would explain."""
+        """Return, per column of `left_out`, how many gaps it would explain; 0 for a few."""
         near = np.abs(self.gap[:, None] - left_out) <= self.slack[:, None]
-        return np.asarray(np.count_nonzero(near & (left_out != 0), axis=0))
+        votes = np.count_nonzero(near & (left_out != 0), axis=0)
+        return np.where(votes >= _LEAST_VOTES * len(self.gap), votes, 0)
 
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -46,7 +52,7 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
         return
     gaps = _gaps(evidence, product)
     yield from _single_terms(evidence, product, gaps)
-    yield from _exchanged(evidence, product, gaps)
+    yield from _exchanged(evidence, product)
     yield from _ends(evidence, product, gaps)
     yield from _blocks(evidence, product, gaps)
     yield from _lost_accumulators(evidence, product, gaps)
@@ -73,12 +79,12 @@ def _single_terms(evidence: Evidence, product: Product, gaps: _Gaps) -> Iterator
         votes = gaps.votes(factor * gaps.terms)
         k = int(np.argmax(votes))
         if votes[k]:
-            change = factor * product.part(slice(k, k + 1))
+            change = partial(product.part, slice(k, k + 1), factor)
             says = f"the term {product.axis}={k} {word}"
             yield _without(evidence, kind, says, change, 1, math.log2(product.terms))
 
 
-def _exchanged(evidence: Evidence, product: Product, gaps: _Gaps) -> Iterator[Hypothesis]:
+def _exchanged(evidence: Evidence, product: Product) -> Iterator[Hypothesis]:
     """Two terms of one factor meet each other's partners in the other."""
     if not 2 <= product.terms <= _MOST_PAIRED:
         return
@@ -91,15 +97,12 @@ def _exchanged(evidence: Evidence, product: Product, gaps: _Gaps) -> Iterator[Hy
     miss[np.tril_indices(product.terms)] = np.inf
     miss[off == 0] = np.inf
     j, k = (int(i) for i in np.unravel_index(int(np.argmin(miss)), miss.shape))
-    change = product.factor * np.outer(
-        product.left[:, j] - product.left[:, k], product.right[j] - product.right[k]
-    )
+    change = partial(product.exchanged, j, k)
     says = (
         f"the terms {product.axis}={j} and {product.axis}={k} of {' and '.join(product.names)} "
         "meet each other's partners"
     )
     yield _without(evidence, "terms_exchanged", says, change, 2, 2 * math.log2(product.terms))
-    del gaps
 
 
 def _at(evidence: Evidence, row: int, column: int) -> float:
@@ -112,8 +115,8 @@ def _ends(evidence: Evidence, product: Product, gaps: _Gaps) -> Iterator[Hypothe
     count, name = product.terms, product.axis
     nothing = np.zeros((len(gaps.terms), 1))
     sums = np.concatenate([nothing, np.cumsum(gaps.terms, axis=1)], axis=1)
-    for partial, is_tail in ((sums[:, -1:] - sums, True), (sums, False)):
-        votes = gaps.votes(partial)
+    for left_out, is_tail in ((sums[:, -1:] - sums, True), (sums, False)):
+        votes = gaps.votes(left_out)
         # Where several ends fit (their terms are zero) the least is left out.
         best = np.flatnonzero(votes == votes.max()) if votes.max() else np.array([], int)
         if not best.size:
@@ -126,7 +129,7 @@ def _ends(evidence: Evidence, product: Product, gaps: _Gaps) -> Iterator[Hypothe
             f"the {'last' if is_tail else 'first'} {last - first} terms, "
             f"{name}={first} to {last - 1}, are missing{_remainder(last - first, count)}"
         )
-        change = product.part(slice(first, last))
+        change = partial(product.part, slice(first, last))
         yield _without(evidence, "terms_missing", says, change, 3, math.log2(count))
 
 
@@ -148,7 +151,7 @@ def _blocks(evidence: Evidence, product: Product, gaps: _Gaps) -> Iterator[Hypot
                 continue
             first, last = int(starts[best]), min(int(starts[best]) + size, count)
             says = f"the terms {name}={first} to {last - 1} {word}: a block of {last - first}"
-            change = factor * product.part(slice(first, last))
+            change = partial(product.part, slice(first, last), factor)
             yield _without(evidence, kind, says, change, 3, math.log2(count))
 
 
@@ -169,9 +172,9 @@ def _lost_accumulators(evidence: Evidence, product: Product, gaps: _Gaps) -> Ite
             first = int(np.argmax(votes))
             if not votes[first]:
                 continue
-            change = product.part(slice(first, None, width))
+            change = partial(product.part, slice(first, None, width))
             if part is not lanes:
-                change = product.part(slice(None)) - change
+                change = partial(product.but, slice(first, None, width))
             says = f"every {_ordinal(width)} term from {name}={first} on {word.format(width)}"
             yield _without(evidence, kind, says, change, 3, math.log2(width))
 
@@ -181,10 +184,9 @@ def _too_many(evidence: Evidence, product: Product) -> Iterator[Hypothesis]:
     count = product.terms
     extras = dict.fromkeys([1, *(-count % width for width in _VECTORS)])
     for extra in extras:
-        longer = product.extended(extra) if extra else None
-        if longer is None:
+        if not extra or not product.is_in_memory:
             continue
-        change = -product.factor * (longer[0] @ longer[1])
+        change = partial(product.past_the_end, extra)
         says = (
             f"the sum over {product.axis} runs over {count + extra} terms instead of {count}: "
             f"{extra} past the end of {' and '.join(product.names)}"
@@ -193,13 +195,17 @@ def _too_many(evidence: Evidence, product: Product) -> Iterator[Hypothesis]:
 
 
 def _without(
-    evidence: Evidence, kind: str, says: str, change: Array, rank: int, freedom: float
+    evidence: Evidence, kind: str, says: str, change: Change, rank: int, freedom: float
 ) -> Hypothesis:
-    value = evidence.expected.value - change.reshape(evidence.expected.shape)
-    error = 2 * evidence.expected.error + 8 * evidence.fmt.unit * np.abs(
-        change.reshape(evidence.expected.shape)
-    )
-    return Hypothesis(kind, says, Bounded(value, error), rank, freedom)
+    """Return the hypothesis that `change` is missing from the output; it is computed when asked."""
+    return Hypothesis(kind, says, partial(_less, evidence, change), rank, freedom)
+
+
+def _less(evidence: Evidence, change: Change) -> Bounded:
+    expected = evidence.expected
+    missing = change().reshape(expected.shape)
+    error = 2 * expected.error + 8 * evidence.fmt.unit * np.abs(missing)
+    return Bounded(expected.value - missing, error)
 
 
 def _remainder(missing: int, count: int) -> str:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 
 from nndbg.diagnose.image import Image
-from nndbg.diagnose.model import Evidence, Hypothesis
+from nndbg.diagnose.model import Evidence, Hypothesis, matches
+from nndbg.diagnose.product import find_product
 from nndbg.reference import Bounded
 
 _LARGEST = 1 << 20
+_FIRST_ROWS = 8
+_LEAST_SHARE = 0.25
+NO_LIMITS: Mapping[str, int] = {}
 
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -24,19 +29,16 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
             return
         extents.update(zip(part.axes, evidence.inputs[part.name].shape, strict=True))
     image, op = Image(evidence.memory), evidence.op.name
+    is_product = find_product(evidence) is not None
     for axis, wrong, meaning in _others(evidence, extents):
-        result = _computed(evidence, image, {**extents, axis: wrong})
-        if result is None:
-            continue
+        result = partial(_tried, evidence, image, {**extents, axis: wrong}, is_product)
         says = f"{op} takes {meaning} for {_meaning(evidence, axis)}"
         yield Hypothesis("wrong_size", says, result, 2)
     for first, second in combinations(extents, 2):
         if extents[first] == extents[second]:
             continue
         swapped = {**extents, first: extents[second], second: extents[first]}
-        result = _computed(evidence, image, swapped)
-        if result is None:
-            continue
+        result = partial(_tried, evidence, image, swapped, is_product)
         says = (
             f"the dimensions of {op} are swapped: {_meaning(evidence, first)} and "
             f"{_meaning(evidence, second)} are in each other's place"
@@ -56,7 +58,32 @@ def _others(evidence: Evidence, extents: Mapping[str, int]) -> Iterator[tuple[st
                 yield axis, size, f"{size} ({' or '.join(names)})"
 
 
-def _computed(evidence: Evidence, image: Image, extents: Mapping[str, int]) -> Bounded | None:
+def _tried(
+    evidence: Evidence, image: Image, extents: Mapping[str, int], is_product: bool
+) -> Bounded | None:
+    """Return the output with other sizes; None where its first rows show already that it is not.
+
+    A product of matrices makes each row of its output without the others.
+    """
+    output = next(part for part in evidence.op.kind.outputs if part.name == evidence.part)
+    if is_product and len(output.axes) == 2 and extents[output.axes[0]] > _FIRST_ROWS:
+        few = _computed(evidence, image, extents, {output.axes[0]: _FIRST_ROWS})
+        if few is not None:
+            count = min(_FIRST_ROWS * extents[output.axes[1]], evidence.actual.size)
+            bad = evidence.bad.reshape(-1)[:count]
+            met = matches(evidence.actual, few).reshape(-1)[:count]
+            if np.count_nonzero(met & bad) < _LEAST_SHARE * np.count_nonzero(bad):
+                return None
+    return _computed(evidence, image, extents)
+
+
+def _computed(
+    evidence: Evidence,
+    image: Image,
+    extents: Mapping[str, int],
+    first: Mapping[str, int] = NO_LIMITS,
+) -> Bounded | None:
+    """Return the output with these sizes, or with so many `first` ones of an axis."""
     changed = {}
     for part in evidence.op.kind.inputs:
         shape = tuple(extents[axis] for axis in part.axes)
@@ -64,7 +91,11 @@ def _computed(evidence: Evidence, image: Image, extents: Mapping[str, int]) -> B
             return None
         array = evidence.inputs[part.name]
         address = evidence.addresses[evidence.op.inputs[part.name]]
-        changed[part.name] = image.read(address, math.prod(shape), array.dtype).reshape(shape)
+        read = image.read(address, math.prod(shape), array.dtype).reshape(shape)
+        for place, axis in enumerate(part.axes):
+            if axis in first:
+                read = read.take(np.arange(first[axis]), axis=place)
+        changed[part.name] = read
     output = next(part for part in evidence.op.kind.outputs if part.name == evidence.part)
     if not all(axis in extents for axis in output.axes):
         return None

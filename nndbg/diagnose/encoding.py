@@ -20,7 +20,9 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
         return
     name, expected = evidence.buffer, evidence.expected
     for word, narrow in _NARROW:
-        yield Hypothesis("truncated", f"{name} {word}", _through(expected, narrow), 4)
+        yield Hypothesis(
+            "truncated", f"{name} {word}", _through(expected, narrow), 4, is_local=True
+        )
     if evidence.actual.dtype == np.float64:
         says = f"{name} went through float32"
         yield Hypothesis("truncated", says, _through(expected, _float32), 2)
@@ -44,7 +46,7 @@ def _bfloat16_cut(value: AnyArray) -> AnyArray:
 def _bfloat16_rounded(value: AnyArray) -> AnyArray:
     pattern = value.astype(np.float32).view(np.uint32)
     even = (pattern >> np.uint32(16)) & np.uint32(1)
-    nearest = (pattern + np.uint32(0x7FFF) + even) & np.uint32(0xFFFF0000)
+    nearest: AnyArray = (pattern + np.uint32(0x7FFF) + even) & np.uint32(0xFFFF0000)
     return nearest.view(np.float32)
 
 
@@ -58,7 +60,8 @@ def _float32(value: AnyArray) -> AnyArray:
 
 def _int8(value: AnyArray) -> AnyArray:
     whole = np.nan_to_num(np.trunc(value))
-    return np.mod(whole + 128, 256) - 128
+    wrapped: AnyArray = np.mod(whole + 128, 256) - 128
+    return wrapped
 
 
 _NARROW: tuple[tuple[str, Rounding], ...] = (

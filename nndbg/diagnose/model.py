@@ -79,19 +79,22 @@ Changed = Mapping[str, AnyArray]
 class Hypothesis:
     """A mistake that would have made the output `predicted`; `says` tells it in one sentence.
 
-    `predicted` may also be other inputs, from which the op would have made it. Lower `rank` is the
-    simpler story, which is told first where two explain the same elements; from `LAST_RESORT` on a
-    story is told only where there is no other. `freedom` is what was fitted to the numbers to find
-    it, in bits: 24 for a free number, log2(n) for the best of n. `spread` is how far from the
-    expected value a number by chance would lie; the typical distance of the wrong ones unless said.
+    `predicted` may also be other inputs, from which the op would have made it, or a function that
+    computes it. Lower `rank` is the simpler story, which is told first where two explain the same
+    elements; from `LAST_RESORT` on a story is told only where there is no other. `freedom` is what
+    was fitted to the numbers to find it, in bits: 24 for a free number, log2(n) for the best of n.
+    `spread` is how far from the expected value a number by chance would lie; the typical distance
+    of the wrong ones unless said. A story that `is_local` is about the wrong elements alone: that
+    others are right does not speak against it.
     """
 
     kind: str
     says: str
-    predicted: Bounded | Changed
+    predicted: Bounded | Changed | Callable[[], Bounded | None]
     rank: int = 5
     freedom: float = 0.0
     spread: float | None = None
+    is_local: bool = False
 
 
 LAST_RESORT = 8

@@ -18,6 +18,15 @@ _LARGEST = 1 << 22
 Reading = tuple[str, str, AnyArray, int]
 
 
+def orders(evidence: Evidence) -> Iterator[Hypothesis]:
+    """Yield the output with each input as the op really found it, where that is not the map's."""
+    for part, array in evidence.inputs.items():
+        buffer = evidence.op.inputs[part]
+        found = evidence.others.get(buffer)
+        if found is not None and found.shape == array.shape and not _same(found, array):
+            yield Hypothesis("order", _order(evidence, buffer), {part: found}, 0)
+
+
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     """Yield the output with each input read wrongly in turn, and with inputs exchanged."""
     image = Image(evidence.memory)
@@ -33,9 +42,6 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
 
 def _readings(evidence: Evidence, image: Image, part: str, array: AnyArray) -> Iterator[Reading]:
     op, buffer = evidence.op.name, evidence.op.inputs[part]
-    now = evidence.others.get(buffer)
-    if now is not None and now.shape == array.shape:
-        yield "order", _order(evidence, buffer), now, 0
     stale = evidence.stale.get(buffer)
     if stale is not None and stale.shape == array.shape:
         says = f"{op} reads {buffer} as it was when the step began, left by the step before"

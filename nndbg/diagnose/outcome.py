@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -41,11 +42,13 @@ def _left_as_it_was(evidence: Evidence) -> Iterator[Hypothesis]:
         says = f"{op} leaves {name if is_untouched else f'these elements of {name}'} as they were"
         if is_untouched:
             says = f"{op} leaves {name} as it was"
-        yield Hypothesis("unwritten", f"{says} before it{tail}", exact(evidence.before), 1)
-        yield Hypothesis("zero", f"{op} leaves 0 in {name}{tail}", zeros, 4)
+        yield Hypothesis(
+            "unwritten", f"{says} before it{tail}", exact(evidence.before), 1, is_local=True
+        )
+        yield Hypothesis("zero", f"{op} leaves 0 in {name}{tail}", zeros, 4, is_local=True)
     else:
         says = f"{op} leaves 0 in these elements of {name}: not written, or overwritten with 0"
-        yield Hypothesis("zero", f"{says}{tail}", zeros, 3)
+        yield Hypothesis("zero", f"{says}{tail}", zeros, 3, is_local=True)
 
 
 def _tail(bad: AnyArray) -> str:
@@ -207,10 +210,16 @@ def _misplaced(evidence: Evidence) -> Iterator[Hypothesis]:
             Bounded(value.T.reshape(value.shape), error.T.reshape(value.shape)),
             1,
         )
-    for distance in _distances(evidence):
+    distances = _distances(evidence)
+    for distance in distances:
         shifted = Bounded(shift(value, distance), shift(error, distance))
         yield Hypothesis(
-            "shifted", f"{name} holds what belongs {_places(distance, value)}", shifted, 3
+            "shifted",
+            f"{name} holds what belongs {_places(distance, value)}",
+            shifted,
+            3,
+            math.log2(len(distances)),
+            is_local=True,
         )
 
 

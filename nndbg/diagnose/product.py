@@ -37,20 +37,38 @@ class Product:
         """How many terms each element sums."""
         return len(self.right)
 
-    def part(self, which: slice) -> Array:
-        """Return what these terms add to the output."""
-        added: Array = self.factor * (self.left[:, which] @ self.right[which])
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether it is known what lies behind the factors."""
+        known = self.evidence.addresses
+        return all(self.evidence.op.inputs[part.name] in known for part, _ in self.parts)
+
+    def part(self, which: slice, times: float = 1.0) -> Array:
+        """Return what these terms add to the output, so many times."""
+        added: Array = times * self.factor * (self.left[:, which] @ self.right[which])
         return added
 
-    def extended(self, extra: int) -> tuple[Array, Array] | None:
+    def but(self, which: slice) -> Array:
+        """Return what all other terms add to the output."""
+        return self.part(slice(None)) - self.part(which)
+
+    def exchanged(self, j: int, k: int) -> Array:
+        """Return what the output lacks where terms j and k meet each other's partners."""
+        off = np.outer(self.left[:, j] - self.left[:, k], self.right[j] - self.right[k])
+        return self.factor * off
+
+    def past_the_end(self, extra: int) -> Array:
+        """Return what the output lacks where `extra` more terms are added from what lies behind."""
+        left, right = self._extended(extra)
+        return -self.factor * (left @ right)
+
+    def _extended(self, extra: int) -> tuple[Array, Array]:
         """Return the factors of `extra` more terms, read on from where each factor's terms end."""
         image = Image(self.evidence.memory)
         found = []
         for part, is_left in self.parts:
             array = self.evidence.inputs[part.name]
-            address = self.evidence.addresses.get(self.evidence.op.inputs[part.name])
-            if address is None:
-                return None
+            address = self.evidence.addresses[self.evidence.op.inputs[part.name]]
             rows, columns = array.shape
             runs_along = part.axes.index(self._summed) == 1
             shape = (rows, columns + extra) if runs_along else (rows + extra, columns)

@@ -15,7 +15,7 @@ _FLAT = 256
 # Smaller ops are as quickly computed whole.
 _SMALL = 4096
 # A story that explains less than this share of the sample will not explain half of the rest.
-_LEAST_SHARE = 0.05
+_LEAST_SHARE = 0.25
 
 Picks = dict[str, AnyArray]
 
@@ -27,8 +27,9 @@ class Sample:
     come out as it does in the whole.
     """
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, bad: AnyArray) -> None:
         self._evidence = evidence
+        self._bad = bad
         self._flat: AnyArray | None = None
         self._picks: Picks = {}
         self._reduced: Evidence | None = None
@@ -49,11 +50,11 @@ class Sample:
     def _reduce(self) -> Evidence | None:
         evidence = self._evidence
         axes = self._axes(evidence.op.kind.outputs, evidence.part)
+        plain = self._plain()
         if axes == ("..",):
-            wrong = np.flatnonzero(evidence.bad)
-            self._flat = _spread(wrong, _FLAT)
+            self._flat = _spread(np.flatnonzero(plain), _FLAT)
         else:
-            at = np.argwhere(evidence.bad)
+            at = np.argwhere(plain)
             self._picks = {
                 axis: np.unique(_spread(at, _PICKS)[:, place])
                 for place, axis in enumerate(axes)
@@ -78,6 +79,14 @@ class Sample:
             again.value, reduced.expected.value, rtol=1e-9, atol=0, equal_nan=True
         )
         return reduced if is_same else None
+
+    def _plain(self) -> AnyArray:
+        """Return the plainer half of the wrong elements: a small error is met by many stories."""
+        evidence = self._evidence
+        gap = np.abs(evidence.actual.astype(np.float64) - evidence.expected.value)
+        bounds = np.where(np.isfinite(gap), gap / evidence.expected.error, np.inf)
+        plain: AnyArray = self._bad & (bounds >= np.median(bounds[self._bad]))
+        return plain
 
     def _cut(self, part: str, array: AnyArray) -> AnyArray:
         axes = self._axes(self._evidence.op.kind.inputs, part)

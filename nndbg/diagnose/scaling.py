@@ -55,23 +55,27 @@ def _scaled(
     if factor is None or abs(factor - 1) < _NEAR:
         return
     names = _names(evidence)
-    near = [(value, name) for value, name in names if value and abs(factor / value - 1) < _NEAR]
+    near = [i for i, (v, _) in enumerate(names) if v and abs(factor / v - 1) < _NEAR]
     change = whole.value - without.value
-    for value, name in near[:1]:
+    for place in near[:1]:
+        value, name = names[place]
         error = without.error + (abs(value) + 1) * whole.error
         rounding = 4 * evidence.fmt.unit * (np.abs(without.value) + np.abs(value * change))
         predicted = Bounded(without.value + value * change, error + rounding)
-        freedom = math.log2(len(names))
+        # The first in the list are the likeliest: a name costs what it takes to say which.
+        freedom = math.log2(place + 2)
         if value == -1:
-            yield Hypothesis("sign", f"{has} the wrong sign", predicted, rank, freedom)
+            words = f"{has} the wrong sign"
+            yield Hypothesis("sign", words, predicted, rank, freedom, is_local=True)
         else:
             which = f", which is {name}" if name else ""
             words = f"{says} {_times(value)}{which}"
-            yield Hypothesis("scale", words, predicted, rank, freedom)
+            yield Hypothesis("scale", words, predicted, rank, freedom, is_local=True)
     error = without.error + (abs(factor) + 1) * whole.error
     error = error + _FITTED * np.abs(factor * change)
     fitted = Bounded(without.value + factor * change, error)
-    yield Hypothesis("scale", f"{says} {_times(factor)}", fitted, rank + 4, _FREE_NUMBER)
+    words = f"{says} {_times(factor)}"
+    yield Hypothesis("scale", words, fitted, rank + 4, _FREE_NUMBER, is_local=True)
 
 
 def _fit(evidence: Evidence, without: Bounded, whole: Bounded) -> float | None:
@@ -92,7 +96,8 @@ def _fit(evidence: Evidence, without: Bounded, whole: Bounded) -> float | None:
 def _names(evidence: Evidence) -> list[tuple[float, str]]:
     """Return the numbers a person would have written, and what they are, the likelier first."""
     names: list[tuple[float, str]] = [(-1.0, ""), (2.0, ""), (0.5, "1/2")]
-    for name, size in evidence.sizes.items():
+    sizes = [(name, size) for name, size in evidence.sizes.items() if size]
+    for name, size in sizes:
         names += [(size, f"the size {name}"), (1 / size, f"1 / {name}")]
     for name, value in _scalars(evidence):
         names += [(value, name), (1 / value, f"1 / {name}"), (-value, f"-{name}")]
@@ -105,7 +110,7 @@ def _names(evidence: Evidence) -> list[tuple[float, str]]:
             names += [(1 / parameter, f"{text}: {name} is left out")]
     names += [(255.0, ""), (1 / 255, "1/255"), (256 / 255, "256/255"), (255 / 256, "255/256")]
     names += [(1 / 256, "1/256"), (math.sqrt(2), "sqrt(2)"), (math.sqrt(0.5), "sqrt(1/2)")]
-    for name, size in evidence.sizes.items():
+    for name, size in sizes:
         largest = 1 << (size - 1).bit_length()
         names += [(largest / size, f"{largest} / {name}"), (size / largest, f"{name} / {largest}")]
     names += _of_two_axes(evidence)

@@ -75,9 +75,9 @@ SOUND = Change("sound", "The trainer as it is.", ())
 def read_change(path: Path) -> Change:
     """Return the change that a TOML file describes.
 
-    `says` is what is different and how it shows, in a sentence; `arguments` and `phase` may be
-    left out; `[[edit]]` and `[expect]` have the fields of Edit and Expectation. Raises BuildError where the
-    file makes no sense.
+    `says` is what is different and how it shows, in a sentence; `arguments` and `phase` may be left
+    out; `[[edit]]` and `[expect]` have the fields of Edit and Expectation. Raises BuildError where
+    the file makes no sense.
     """
     try:
         content = tomllib.loads(path.read_text())
