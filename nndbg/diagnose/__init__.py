@@ -23,7 +23,7 @@ from nndbg.diagnose import (
     scaling,
     strays,
 )
-from nndbg.diagnose.chance import is_no_chance, typical_gap
+from nndbg.diagnose.chance import is_no_chance
 from nndbg.diagnose.model import (
     LAST_RESORT,
     Diagnosis,
@@ -81,7 +81,8 @@ def diagnose(evidence: Evidence) -> tuple[Diagnosis, ...]:
     # The rank of the simplest story that leaves nothing open; none that is dearer can be better.
     enough = LAST_RESORT + LAST_RESORT
     with np.errstate(all="ignore"):
-        gap = typical_gap(evidence, bad)
+        # Where nothing was NaN before, a story that predicts one has read beyond what is known.
+        is_clean = _is_clean(evidence)
         sample = Sample(evidence, bad)
         for least, family in FAMILIES if evidence.part else STRAYS:
             if least > enough or (least == enough and least):
@@ -93,7 +94,9 @@ def diagnose(evidence: Evidence) -> tuple[Diagnosis, ...]:
                 if predicted is None or predicted.shape != evidence.actual.shape:
                     continue
                 met = matches(evidence.actual, predicted)
-                if not is_no_chance(evidence, hypothesis, predicted, bad, met, gap):
+                if is_clean and family is not nonfinite.hypotheses:
+                    met &= ~np.isnan(evidence.actual)
+                if not is_no_chance(evidence, hypothesis, predicted, bad, met):
                     continue
                 explained = int(np.count_nonzero(bad & met))
                 right = size - wrong + explained
@@ -108,6 +111,11 @@ def diagnose(evidence: Evidence) -> tuple[Diagnosis, ...]:
     found.sort(key=lambda story: story.merit)
     best = {s.diagnosis.kind: s.diagnosis for s in reversed(found) if s.merit == found[0].merit}
     return tuple(reversed(best.values()))[:_MOST_SHOWN]
+
+
+def _is_clean(evidence: Evidence) -> bool:
+    arrays = (*evidence.inputs.values(), *evidence.others.values(), evidence.before)
+    return all(np.isfinite(a).all() for a in arrays if a.dtype.kind == "f")
 
 
 def _of(family: Family, evidence: Evidence) -> Iterator[Hypothesis]:

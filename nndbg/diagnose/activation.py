@@ -11,6 +11,7 @@ from nndbg.reference import KINDS, Bounded, Kind
 from nndbg.reference.bounded import exact
 
 _EACH = ("..",)
+_NEARLY_ALL = 0.9
 
 
 def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -88,7 +89,9 @@ def _turned_around(evidence: Evidence) -> Iterator[Hypothesis]:
             says = f"{name} keeps what it should drop, and drops what it should keep"
             yield Hypothesis("mask_inverted", says, other, 1)
     levels = np.unique(expected.value[kept])
-    if kept.any() and not kept.all() and len(levels) == 1:
+    # Of two numbers a wrong one is always the other: only where nearly all are is that a story.
+    is_all = np.count_nonzero(evidence.bad) >= _NEARLY_ALL * kept.size
+    if kept.any() and not kept.all() and len(levels) == 1 and is_all:
         error = np.full(kept.shape, expected.error[kept].max())
         other = Bounded(np.where(kept, 0.0, levels[0]), error)
         says = f"{name} has 0 and {levels[0]:.6g} in each other's place"

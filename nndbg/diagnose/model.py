@@ -83,8 +83,8 @@ class Hypothesis:
     computes it. Lower `rank` is the simpler story, which is told first where two explain the same
     elements; from `LAST_RESORT` on a story is told only where there is no other. `freedom` is what
     was fitted to the numbers to find it, in bits: 24 for a free number, log2(n) for the best of n.
-    `spread` is how far from the expected value a number by chance would lie; the typical distance
-    of the wrong ones unless said. A story that `is_local` is about the wrong elements alone: that
+    `spread` is how far from the expected value a number by chance would lie; as far as the wrong
+    one does unless said. A story that `is_local` is about the wrong elements alone: that
     others are right does not speak against it.
     """
 

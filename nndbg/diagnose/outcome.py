@@ -14,6 +14,8 @@ from nndbg.reference import Bounded
 from nndbg.reference.bounded import exact, rounded
 
 _VECTORS = (16, 8, 4)
+# Fewer negative numbers than this may all be wrong by chance.
+_FEW = 8
 _LARGEST_STRIDE = 1 << 13
 
 
@@ -136,8 +138,10 @@ def _changed_sign(evidence: Evidence) -> Iterator[Hypothesis]:
     expected, name = evidence.expected, evidence.buffer
     turned = Bounded(-expected.value, expected.error)
     yield Hypothesis("sign", f"{name} has the wrong sign", turned, 1)
-    absolute = Bounded(np.abs(expected.value), expected.error)
-    yield Hypothesis("sign", f"{name} is taken as absolute values", absolute, 3)
+    negative, bad = expected.value < -expected.error, evidence.bad
+    if np.count_nonzero(negative) >= _FEW and bad[negative].all() and not bad.all():
+        absolute = Bounded(np.abs(expected.value), expected.error)
+        yield Hypothesis("sign", f"{name} is taken as absolute values", absolute, 0)
 
 
 def _added(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -149,10 +153,6 @@ def _added(evidence: Evidence) -> Iterator[Hypothesis]:
         says = f"{name} is added to what it held before the op, instead of replacing it"
         added = rounded(expected.value + before.value, 2 * expected.error, evidence.fmt, 4)
         yield Hypothesis("not_cleared", says, added, 1)
-    else:
-        says = f"{name} is replaced by what is to be added to it"
-        alone = rounded(expected.value - before.value, 2 * expected.error, evidence.fmt, 4)
-        yield Hypothesis("not_added", says, alone, 2)
 
 
 def _done_twice(evidence: Evidence) -> Iterator[Hypothesis]:

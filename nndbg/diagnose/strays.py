@@ -11,8 +11,8 @@ from nndbg.diagnose.model import AnyArray, Evidence, Hypothesis
 from nndbg.reference import Bounded
 from nndbg.reference.bounded import exact
 
-# A gap of so many bytes between two buffers may be jumped by zeros that are stored over zeros.
-_GUARD = 256
+# So many bytes may be jumped unseen, where zeros are stored over zeros.
+_GUARD = 128
 _NEAR = 1e-3
 
 
@@ -36,14 +36,17 @@ def _overrun(evidence: Evidence, bad: AnyArray) -> Iterator[Hypothesis]:
     if not bad.ndim:
         return
     size = evidence.actual.dtype.itemsize
-    first = evidence.addresses[evidence.buffer] + int(np.flatnonzero(bad)[0]) * size
+    begin = evidence.addresses[evidence.buffer]
+    first = begin + int(np.flatnonzero(bad)[0]) * size
+    if first - begin > _GUARD // 2:
+        return
     after, before = Image(evidence.after), Image(evidence.memory)
     for own in evidence.op.outputs.values():
         if own not in evidence.others:
             continue
         end = evidence.addresses[own] + evidence.others[own].nbytes
         gap = first - end
-        if gap < 0:
+        if begin < end:
             continue
         byte = np.dtype(np.uint8)
         changed = after.read(end, gap, byte) != before.read(end, gap, byte)
@@ -51,7 +54,7 @@ def _overrun(evidence: Evidence, bad: AnyArray) -> Iterator[Hypothesis]:
         if gap > _GUARD and np.count_nonzero(words) * 4 < len(words):
             continue
         says = f"{evidence.op.name} writes past the end of {own} into {evidence.buffer}"
-        yield Hypothesis("overrun", says, exact(evidence.actual.astype(np.float64)), 0)
+        yield Hypothesis("overrun", says, exact(evidence.actual.astype(np.float64)), 1)
 
 
 def _copied(evidence: Evidence) -> Iterator[Hypothesis]:
@@ -63,7 +66,7 @@ def _copied(evidence: Evidence) -> Iterator[Hypothesis]:
             continue
         made = after.read(evidence.addresses[own], count, dtype).reshape(evidence.actual.shape)
         says = f"{evidence.op.name} writes {own} into {evidence.buffer} too"
-        yield Hypothesis("wrong_destination", says, exact(made.astype(np.float64)), 1)
+        yield Hypothesis("wrong_destination", says, exact(made.astype(np.float64)), 0)
 
 
 def _combined(evidence: Evidence, bad: AnyArray) -> Iterator[Hypothesis]:
