@@ -62,7 +62,7 @@ _MOST_SHOWN = 3
 class _Story:
     """A diagnosis and how good it is: smaller is better."""
 
-    merit: tuple[bool, int, int, int]
+    merit: tuple[bool, int, float, int]
     diagnosis: Diagnosis
 
 
@@ -103,7 +103,8 @@ def diagnose(evidence: Evidence) -> tuple[Diagnosis, ...]:
                 if not hypothesis.is_local:
                     right = int(np.count_nonzero(met))
                 rank = hypothesis.rank
-                merit = (rank >= LAST_RESORT, -explained, -right, rank)
+                # A few of the right elements may hang on what nobody knows, at the end of a table.
+                merit = (rank >= LAST_RESORT, -explained, -round(right / size, 2), rank)
                 diagnosis = Diagnosis(hypothesis.kind, hypothesis.says, explained, wrong)
                 found.append(_Story(merit, diagnosis))
                 if right == size:

@@ -21,6 +21,8 @@ _STORY_BITS = 4.0
 _FINEST = 2.0**-24
 # A story that explains less than this share is beside the point.
 _LEAST_SHARE = 0.25
+# What was fitted to the numbers has to fit most of them.
+_LEAST_FITTED = 0.75
 # With fewer different numbers than this a share of them is met by chance, or by another mistake.
 _FEW = 16
 _NEARLY_ALL = 0.9
@@ -46,9 +48,12 @@ def is_no_chance(
     if not count:
         return False
     share = count / wrong
-    if share < _LEAST_SHARE:
+    if share < (_LEAST_FITTED if hypothesis.freedom else _LEAST_SHARE):
         return False
     if share < _NEARLY_ALL:
+        # What is told of the whole op, and fails here, must not be false of much that is right.
+        if not hypothesis.is_local and 2 * np.count_nonzero(~bad & ~met) > count:
+            return False
         distinct = len(np.unique(predicted.value[explained]))
         if distinct < (_FEW if share >= _HALF else max(_FEW, count // 4)):
             return False

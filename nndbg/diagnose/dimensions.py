@@ -99,7 +99,19 @@ def _computed(
     output = next(part for part in evidence.op.kind.outputs if part.name == evidence.part)
     if not all(axis in extents for axis in output.axes):
         return None
-    return _stored(evidence, evidence.compute(**changed))
+    result = evidence.compute(**changed)
+    return None if _was_not_stored(evidence, result) else _stored(evidence, result)
+
+
+def _was_not_stored(evidence: Evidence, result: Bounded) -> bool:
+    """Return whether a result that is too long for its buffer is not behind its end."""
+    size, dtype = evidence.actual.size, evidence.actual.dtype
+    if result.value.size <= size or not evidence.after:
+        return False
+    address = evidence.addresses[evidence.buffer] + size * dtype.itemsize
+    behind = Image(evidence.after).read(address, result.value.size - size, dtype)
+    rest = Bounded(result.value.reshape(-1)[size:], result.error.reshape(-1)[size:])
+    return bool(np.count_nonzero(matches(behind, rest)) * 2 < behind.size)
 
 
 def _meaning(evidence: Evidence, axis: str) -> str:

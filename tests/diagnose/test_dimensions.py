@@ -32,12 +32,26 @@ def test_a_size_that_is_another_is_named_with_both():
 
 
 def test_two_sizes_in_each_other_s_place_are_named():
-    # W[20, 10] read as [10, 20] after x as [12, 10], and z stored with rows of 20.
-    flat = np.concatenate([B, np.zeros(10)])
-    made = X.reshape(-1)[:120].reshape(12, 10) @ W.reshape(10, 20) + flat
-    told = Z.first(made.reshape(-1)[:120].reshape(12, 10), shapes=SHAPES)
+    # W and b are read on past their ends: zeros lie there, and b behind W.
+    as_w = np.concatenate([W.reshape(-1), np.zeros(24), B, np.zeros(6)]).reshape(20, 12)
+    made = X[:10] @ as_w + np.concatenate([B, np.zeros(2)])
+    told = Z.first(made.reshape(12, 10), shapes=SHAPES)
     assert told[0] == "dimensions_swapped"
-    assert "in (20) and out (10) are in each other's place" in told[1]
+    assert "batch (12) and out (10) are in each other's place" in told[1]
+
+
+def test_a_result_that_would_be_longer_is_looked_for_behind_the_buffer():
+    """11 outputs of each row look like 10 of a longer row, but for what lies behind them."""
+    as_w = np.concatenate([W.reshape(-1), np.zeros(20)]).reshape(20, 11)
+    made = (X @ as_w + np.concatenate([B, np.zeros(1)])).astype(np.float32).reshape(-1)
+    wrong = made[:120].reshape(12, 10)
+    assert Z.first(wrong, shapes=SHAPES)[0] != "wrong_size"
+    evidence = Z.evidence(wrong)
+    after = bytearray(evidence.after[0x1000])
+    at = evidence.addresses["z"] - 0x1000
+    after[at : at + made.nbytes] = made.tobytes()
+    told = Z.first(wrong, shapes=SHAPES, after={0x1000: memoryview(bytes(after))})
+    assert told == ("wrong_size", "op takes 11 (one too many) for out (10)")
 
 
 def test_a_size_that_nobody_would_write_is_not_named():
