@@ -41,6 +41,7 @@ class Observation:
     """One op of one step, judged: what the program made, what the local reference has.
 
     `evidence` holds what a diagnosis needs, for each buffer that is wrong by the local reference.
+    Where the op never came to its boundary it is not reached, and `capture` is the last before.
     """
 
     step: int
@@ -49,11 +50,7 @@ class Observation:
     expected: Mapping[str, Bounded]
     verdicts: tuple[Verdict, ...]
     evidence: Mapping[str, Evidence]
-
-    @property
-    def is_reached(self) -> bool:
-        """Whether the op came to its boundary in this step."""
-        return self.capture.op is not None and bool(self.expected or self.evidence)
+    is_reached: bool = True
 
 
 class StepLedger:
@@ -284,7 +281,7 @@ class StepLedger:
             )
             for name in op.outputs.values()
         )
-        missed = Observation(self._step, op, last, {}, verdicts, {})
+        missed = Observation(self._step, op, last, {}, verdicts, {}, is_reached=False)
         return [missed, *self._late(self._history.settle(index, agrees=False))]
 
     def _late(self, strays: Iterable[Stray], says: str = _CHANGES) -> list[Observation]:

@@ -57,7 +57,7 @@ def _readings(evidence: Evidence, image: Image, part: str, array: AnyArray) -> I
             # One that is meant for this part elsewhere is the likelier slip.
             rank = 2 if role in evidence.roles.get(name, ()) else 3
             yield "wrong_operand", says, taken.reshape(array.shape), rank
-    for _, name, table in _tables_like(evidence, buffer, array):
+    for name, table in _tables_like(evidence, buffer, array):
         yield "wrong_operand", f"{op} reads {name} where {buffer} is meant", table, 2
     if array.ndim == 2 and min(array.shape) > 1:
         yield from _other_layouts(evidence, image, part, array)
@@ -79,18 +79,18 @@ def _order(evidence: Evidence, buffer: str) -> str:
 
 def _tables_like(
     evidence: Evidence, buffer: str, array: AnyArray
-) -> Iterator[tuple[int, str, AnyArray]]:
+) -> Iterator[tuple[str, AnyArray]]:
     """Yield constant buffers whose rows are like those of a constant one."""
     if buffer not in evidence.tables:
         return
     for name, table in evidence.tables.items():
         if name != buffer and table.dtype == array.dtype and table.shape[1:] == array.shape[1:]:
-            yield len(table), name, table
+            yield name, table
 
 
 def _other_tables(evidence: Evidence, part: str, array: AnyArray) -> Iterator[Hypothesis]:
     buffer = evidence.op.inputs[part]
-    for _, name, table in _tables_like(evidence, buffer, array):
+    for name, table in _tables_like(evidence, buffer, array):
         says = f"{evidence.op.name} reads {name} where {buffer} is meant"
         yield Hypothesis("wrong_operand", says, {part: table}, 2)
 

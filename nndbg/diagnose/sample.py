@@ -9,6 +9,7 @@ import numpy as np
 
 from nndbg.diagnose.model import AnyArray, Changed, Evidence, matches
 from nndbg.reference import Bounded
+from nndbg.reference.kinds import Part
 
 _PICKS = 16
 _FLAT = 256
@@ -106,9 +107,8 @@ class Sample:
         return array
 
     @staticmethod
-    def _axes(parts: Iterable[object], name: str) -> tuple[str, ...]:
-        axes: tuple[str, ...] = next(p.axes for p in parts if p.name == name)  # type: ignore[attr-defined]
-        return axes
+    def _axes(parts: Iterable[Part], name: str) -> tuple[str, ...]:
+        return next(part.axes for part in parts if part.name == name)
 
 
 def _spread(array: AnyArray, count: int) -> AnyArray:
