@@ -93,6 +93,17 @@ class History:
         versions = self._versions.get(name, [])
         return next((v.flat for v in reversed(versions) if v.writer < index), None)
 
+    def makers(self, index: int) -> dict[str, str]:
+        """Return, for each buffer that an op before `index` in the map owns, the last such op."""
+        made = {name: [o for o in owners if o < index] for name, owners in self._owners.items()}
+        return {name: self._ops[owners[-1]].name for name, owners in made.items() if owners}
+
+    def changers(self, index: int) -> dict[str, str]:
+        """Return, by buffer, the ops after `index` in the map that were complete before it ran."""
+        order = list(self.done)
+        early = [o for o in order[: order.index(index)] if o > index]
+        return {name: self._ops[o].name for o in early for name in self._ops[o].outputs.values()}
+
     def settle(self, owner: int, agrees: bool) -> list[Stray]:
         """Return the changes that the judgement of `owner` shows not to have been its own."""
         suspects = self._suspects.pop(owner, [])

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from nndbg.ahead import in_order, one_thread_each
 from nndbg.compare import Verdict
-from nndbg.diagnose import Diagnosis, Evidence, diagnose
+from nndbg.diagnose import Diagnosis, diagnose, not_reached
 from nndbg.errors import GdbError, ProgramError
 from nndbg.finding import Audit, Finding
 from nndbg.layermap import place_map
@@ -67,10 +67,10 @@ class _Run:
         self._progress = progress
         self._order = {op.name: index for index, op in enumerate(session.layer_map.ops)}
         self._verdicts = Verdicts()
-        self._evidence: Mapping[str, Evidence] = {}
         self._findings: list[Finding] = []
         # What the ops of the first step made.
         self._made: Outputs = {}
+        self._first: Observation | None = None
         self._first_wrong: Verdict | None = None
         self._failure: ProgramError | GdbError | None = None
         self._enough = False
@@ -199,7 +199,7 @@ class _Run:
             wrong = (v for v in observation.verdicts if v.status.is_wrong)
             if self._first_wrong is None and (first := next(wrong, None)) is not None:
                 self._first_wrong = first
-                self._evidence = observation.evidence
+                self._first = observation
 
     def _in_order(self, verdicts: Iterable[Verdict]) -> list[Verdict]:
         return sorted(verdicts, key=lambda verdict: self._order[verdict.subject.op])
@@ -210,9 +210,12 @@ class _Run:
 
     def _diagnosis(self) -> tuple[Diagnosis, ...]:
         """Return what explains the first wrong output."""
-        if self._first_wrong is None:
+        if self._first_wrong is None or self._first is None:
             return ()
-        known = self._evidence.get(self._first_wrong.subject.buffer)
+        subject = self._first_wrong.subject
+        if not self._first.is_reached:
+            return (not_reached(subject.op, subject.step, self._first_wrong.bad),)
+        known = self._first.evidence.get(subject.buffer)
         return diagnose(known) if known is not None else ()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from nndbg.capture import Capture, Flat, shape
@@ -40,8 +41,9 @@ _CHANGES_LATE = "{buffer} changed behind {op}, before the next step began, and n
 class Observation:
     """One op of one step, judged: what the program made, what the local reference has.
 
-    `evidence` holds what a diagnosis needs, for each output that is wrong by the local reference;
-    `findings` is what was seen of the op besides its numbers.
+    `evidence` holds what a diagnosis needs, for each buffer that is wrong by the local reference;
+    `findings` is what was seen of the op besides its numbers. Where the op never came to its
+    boundary it is not reached, and `capture` is the last before.
     """
 
     step: int
@@ -51,6 +53,7 @@ class Observation:
     verdicts: tuple[Verdict, ...]
     evidence: Mapping[str, Evidence]
     findings: tuple[Finding, ...] = ()
+    is_reached: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +187,10 @@ class StepLedger:
             capture=self._history.done[index],
             expected=expected,
             verdicts=tuple(verdicts),
-            evidence=self._evidence(index, inputs, expected, verdicts),
+            evidence={
+                **self._of_strays(strays),
+                **self._evidence(index, inputs, expected, verdicts),
+            },
             findings=self._history.done[index].findings,
         )
         agrees = not _any_wrong(verdicts)
@@ -237,32 +243,75 @@ class StepLedger:
         wrong = {v.subject.buffer for v in verdicts if v.status.is_wrong}
         if not wrong & expected.keys():
             return {}
-        entered, begin = self._history.entered[index], self._history.begin
-        buffers = [b for b in self._map.buffers.values() if b.name in entered.flat]
         return {
-            name: Evidence(
-                op=op,
+            name: self._known(
+                index,
                 part=part,
                 buffer=name,
                 actual=capture.shaped(self._map.buffers[name]),
                 before=self._before(index, self._map.buffers[name], capture.sizes),
                 expected=expected[name],
                 inputs=inputs,
-                shapes={p: self._map.buffers[name].shape for p, name in op.inputs.items()},
-                others={b.name: shape(entered.flat[b.name], b, capture.sizes) for b in buffers},
-                stale={
-                    b.name: shape(begin.flat[b.name], b, capture.sizes)
-                    for b in buffers
-                    if b.name in begin.flat and not b.is_pointer
-                },
-                sizes=capture.sizes,
-                addresses=capture.addresses,
-                memory=entered.memory,
-                fmt=self._format(op),
+                tables=self._tables(op, capture.sizes),
+                makers=self._history.makers(index),
+                changers=self._history.changers(index),
             )
             for part, name in op.outputs.items()
             if name in wrong
         }
+
+    def _stray_evidence(self, stray: Stray) -> Evidence | None:
+        """Return what is known of a buffer that an op changed and does not own."""
+        if stray.is_padding or stray.op not in self._history.done:
+            return None
+        after, before = self._reserved(stray.buffer, stray.after, stray.before)
+        expected = Bounded(before.astype(np.float64), np.zeros(before.shape))
+        return self._known(
+            stray.op,
+            part="",
+            buffer=stray.buffer,
+            actual=after,
+            before=before,
+            expected=expected,
+            inputs={},
+        )
+
+    def _known(self, index: int, **own: Any) -> Evidence:
+        """Return evidence of an output, completed by what all of the op's have in common."""
+        op, capture = self._ops[index], self._history.done[index]
+        entered, begin = self._history.entered[index], self._history.begin
+        buffers = [b for b in self._map.buffers.values() if b.name in entered.flat]
+        return Evidence(
+            op=op,
+            shapes={p: self._map.buffers[name].shape for p, name in op.inputs.items()},
+            others={b.name: shape(entered.flat[b.name], b, capture.sizes) for b in buffers},
+            stale={
+                b.name: shape(begin.flat[b.name], b, capture.sizes)
+                for b in buffers
+                if b.name in begin.flat and not b.is_pointer
+            },
+            sizes=capture.sizes,
+            addresses=capture.addresses,
+            memory=entered.memory,
+            after=capture.memory,
+            fmt=self._format(op),
+            roles=self._roles(),
+            **own,
+        )
+
+    def _tables(self, op: Op, sizes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
+        """Return the constant buffers, where the op reads one: it may be the wrong one."""
+        constants = [b for b in self._map.buffers.values() if b.is_constant]
+        if not any(b.name in op.inputs.values() for b in constants):
+            return {}
+        return {b.name: shape(self._constant(b), b, sizes) for b in constants}
+
+    def _roles(self) -> dict[str, frozenset[str]]:
+        roles: dict[str, set[str]] = {}
+        for op in self._ops:
+            for part, name in op.inputs.items():
+                roles.setdefault(name, set()).add(f"{op.kind.name}.{part}")
+        return {name: frozenset(parts) for name, parts in roles.items()}
 
     def _missed(self, index: int) -> list[Observation]:
         op, last = self._ops[index], self._history.last
@@ -273,7 +322,7 @@ class StepLedger:
             )
             for name in op.outputs.values()
         )
-        missed = Observation(self._step, op, last, {}, verdicts, {})
+        missed = Observation(self._step, op, last, {}, verdicts, {}, is_reached=False)
         return [missed, *self._late(self._history.settle(index, agrees=False))]
 
     def _late(self, strays: Iterable[Stray], says: str = _CHANGES) -> list[Observation]:
@@ -285,11 +334,15 @@ class StepLedger:
                 capture=self._history.done.get(stray.op, self._history.last),
                 expected={},
                 verdicts=(self._stray(stray, says),),
-                evidence={},
+                evidence=self._of_strays([stray]),
             )
             for stray in strays
             if self._writes
         ]
+
+    def _of_strays(self, strays: Iterable[Stray]) -> dict[str, Evidence]:
+        found = ((stray.buffer, self._stray_evidence(stray)) for stray in strays)
+        return {buffer: evidence for buffer, evidence in found if evidence is not None}
 
     def _stray(self, stray: Stray, says: str = _CHANGES) -> Verdict:
         op = self._ops[stray.op]

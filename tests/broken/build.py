@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nndbg.layermap import MAIN_PHASE
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 KINDS = ("faults", "late", "harmless")
@@ -48,8 +50,10 @@ class ExpectedFinding:
 class Expectation:
     """What nndbg has to say first of all.
 
-    Without `where` it may name any elements. `error` is a part of why the program did not get
-    through; without it, it has to. `finding` is one that has to be among the findings.
+    Without `where` it may name any elements. `diagnosis` is the kind of the first diagnosis, empty
+    where the numbers cannot tell what was done; `says` is a part of its sentence. `error` is a part
+    of why the program did not get through; without it, it has to. `finding` is one that has to be
+    among the findings.
     """
 
     step: int | None = None
@@ -57,6 +61,8 @@ class Expectation:
     buffer: str | None = None
     status: str | None = None
     where: str | None = None
+    diagnosis: str | None = None
+    says: str | None = None
     error: str | None = None
     finding: ExpectedFinding | None = None
 
@@ -66,7 +72,7 @@ class Change:
     """A trainer that differs from the sound one; `expect` is None where there is nothing to say.
 
     With its `arguments` the trainer runs the code that is changed: faster kernels would run instead
-    of one for SSE2.
+    of one for SSE2. The change shows in the steps of `phase`.
     """
 
     name: str
@@ -74,6 +80,7 @@ class Change:
     edits: tuple[Edit, ...]
     expect: Expectation | None = None
     arguments: tuple[str, ...] = ()
+    phase: str = MAIN_PHASE
 
 
 SOUND = Change("sound", "The trainer as it is.", ())
@@ -82,10 +89,9 @@ SOUND = Change("sound", "The trainer as it is.", ())
 def read_change(path: Path) -> Change:
     """Return the change that a TOML file describes.
 
-    `says` is what is different and how it shows, in a sentence; `arguments` may be left out;
-    `[[edit]]` and `[expect]` have the fields of Edit and Expectation, `finding` in it those of
-    ExpectedFinding. Raises BuildError where the
-    file makes no sense.
+    `says` is what is different and how it shows, in a sentence; `arguments` and `phase` may be left
+    out; `[[edit]]` and `[expect]` have the fields of Edit and Expectation, `finding` in it those of
+    ExpectedFinding. Raises BuildError where the file makes no sense.
     """
     try:
         content = tomllib.loads(path.read_text())
@@ -193,7 +199,7 @@ def main() -> int:
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1
-    command = ["nndbg", "check", str(output), "--steps", "0:2"]
+    command = ["nndbg", "check", str(output), "--steps", "0:2", "--phase", change.phase]
     print(f"{change.says}\n\n    {' '.join([*command, '--', *change.arguments])}")
     return 0
 
