@@ -35,6 +35,7 @@ from nndbg.plot import read_images, read_metrics, render_html, render_terminal
 from nndbg.report.as_map import render as render_map
 from nndbg.report.write import RENDERERS, write_report
 from nndbg.text import printable
+from nndbg.trajectory import follow_steps
 
 
 class ProgramCommand(click.RichCommand):
@@ -142,10 +143,11 @@ def run(
 )
 @click.option(
     "--mode",
-    type=click.Choice(["local", "chain", "both"]),
+    type=click.Choice(["local", "chain", "both", "trajectory"]),
     default="local",
     show_default=True,
-    help="Feed the reference with the program's inputs, with its own earlier outputs, or both.",
+    help="Feed the reference with the program's inputs, with its own outputs since the step began, "
+    "or both; or let it train beside the program, and see how far the two drift apart.",
 )
 @click.option(
     "--format",
@@ -180,15 +182,28 @@ def check(
 
     Exit code 0: all agree. 1: something diverged. 2: usage or layer map. 3: the program failed.
     """
+    side_by_side = mode == Mode.TRAJECTORY
+    if side_by_side and until_first:
+        raise UsageError("--until-first ends a check; a trajectory goes on. Leave out one of them.")
     modes = (Mode.LOCAL, Mode.CHAIN) if mode == "both" else (Mode(mode),)
     session = open_session(
-        program, map=map_file, phase=phase, arguments=arguments, modes=modes, timeout=timeout
+        program,
+        map=map_file,
+        phase=phase,
+        arguments=arguments,
+        modes=(Mode.LOCAL,) if side_by_side else modes,
+        timeout=timeout,
     )
     advance: Advance
     with session, _progress("steps", len(steps)) as advance:
-        report = check_steps(
-            session, steps, lambda step: advance(step + 1 - steps.start), until_first
-        )
+
+        def done(step: int) -> None:
+            advance(step + 1 - steps.start)
+
+        if side_by_side:
+            report = follow_steps(session, steps, done)
+        else:
+            report = check_steps(session, steps, done, until_first)
     write_report(report, form, output)
     if report.wrong:
         return ExitCode.DIVERGED

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
 from nndbg.compare import Status, Verdict
+from nndbg.report.drift import sentences
 from nndbg.report.model import Report
 from nndbg.report.outputs import Output, found, headline, in_words, line
 from nndbg.text import printable
@@ -21,6 +22,8 @@ def render(report: Report) -> str:
     root = ET.Element("testsuites", name=_text(f"nndbg: {line(report.program)}"))
     for step, verdicts in groupby(report.verdicts, key=lambda verdict: verdict.subject.step):
         root.append(_suite(f"step {step}", _cases(report, verdicts)))
+    if told := sentences(report):
+        root.append(_suite("trajectory", [_trajectory(report, told)]))
     if report.error is not None or not report.verdicts:
         root.append(_suite("run", [_run(report)]))
     for count in ("tests", "failures", "errors", "skipped"):
@@ -64,6 +67,18 @@ def _case(report: Report, output: Output) -> ET.Element:
     elif output.status is Status.UNCHECKED:
         says = [v.says for v in output.verdicts if v.status is Status.UNCHECKED]
         ET.SubElement(case, "skipped", message=_text(line(says[0])))
+    return case
+
+
+def _trajectory(report: Report, told: Sequence[str]) -> ET.Element:
+    """Return a case that fails where the program is proved wrong, skipped where it may be."""
+    case = ET.Element("testcase", classname="trajectory", name="drift")
+    departed = report.trajectory is not None and report.trajectory.departure is not None
+    if report.wrong:
+        ET.SubElement(case, "failure", type="drift", message=_text(told[0]))
+    elif departed:
+        ET.SubElement(case, "skipped", message=_text(told[0]))
+    ET.SubElement(case, "system-out").text = _text("\n".join(told))
     return case
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from nndbg.report.drift import sentences
 from nndbg.report.model import First, Report
 from nndbg.report.outputs import (
     SYMBOLS,
@@ -48,6 +49,8 @@ def _parts(report: Report) -> Iterator[str]:
         yield f"**The run ended early:** {'<br>'.join(map(prose, report.error.splitlines()))}"
     if report.first is not None:
         yield from _first(report.first)
+    if told := sentences(report):
+        yield "\n".join(["### Trajectory", "", *(f"- {prose(sentence)}" for sentence in told)])
     found = outputs(report)
     if wrong := [output for output in found if output.wrong]:
         yield "\n".join(

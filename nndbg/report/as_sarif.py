@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from nndbg.compare import Status, Verdict
+from nndbg.report.drift import sentences
 from nndbg.report.model import First, Report
 from nndbg.report.outputs import MEANINGS, Output, in_words, line, outputs, ranges
 from nndbg.text import printable
@@ -24,7 +25,7 @@ RULES = (Status.DIVERGED, Status.NONFINITE, Status.UNWRITTEN, Status.UNCHECKED)
 
 def render(report: Report) -> str:
     """Return a log with one run: a result for each output and status, whatever its steps."""
-    run = {
+    run: dict[str, Any] = {
         "tool": {
             "driver": {
                 "name": "nndbg",
@@ -36,6 +37,8 @@ def render(report: Report) -> str:
         "artifacts": [{"location": {"uri": _uri(report.program)}, "roles": ["analysisTarget"]}],
         "results": _results(report),
     }
+    if told := sentences(report):
+        run["properties"] = {"trajectory": " ".join(told)}
     log = {"$schema": SCHEMA, "version": VERSION, "runs": [run]}
     return json.dumps(log, indent=1, allow_nan=False) + "\n"
 

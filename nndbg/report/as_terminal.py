@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nndbg.compare import Status
+from nndbg.report import drift_terminal
+from nndbg.report.drift import sentences
 from nndbg.report.model import First, Report
 from nndbg.report.outputs import (
     SYMBOLS,
@@ -37,6 +39,10 @@ STYLES = {
 def show(report: Report, console: Console) -> None:
     """Print the report: a line for each op and output, then the first divergence in words."""
     console.print(_table(report))
+    if report.trajectory is not None:
+        console.print("")
+        for part in drift_terminal.parts(report.trajectory, console.width):
+            console.print(part, soft_wrap=True)
     for part in _conclusion(report):
         console.print(part, soft_wrap=True)
 
@@ -72,6 +78,8 @@ def _conclusion(report: Report) -> Iterable[RenderableType]:
     yield ""
     if report.first is not None:
         yield from _first(report.first)
+    for sentence in sentences(report):
+        yield Text(sentence)
     if report.error is not None:
         yield Text(printable(report.error), STYLES[Status.DIVERGED])
     loose = unchecked(report)

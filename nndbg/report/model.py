@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nndbg.compare import Mode, Status, Verdict
 from nndbg.diagnose import Diagnosis
+from nndbg.drift import Trajectory
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Report:
     """The verdicts of a run, in the order of steps and ops.
 
     `error` says in words what ended the run before all `steps` were checked, None where nothing
-    did. `diagnosis` is of the first wrong output.
+    did. `diagnosis` is of the first wrong output. `trajectory` is how far program and reference
+    drifted apart, where they ran side by side.
     """
 
     program: str
@@ -29,6 +31,7 @@ class Report:
     verdicts: tuple[Verdict, ...]
     error: str | None = None
     diagnosis: tuple[Diagnosis, ...] = ()
+    trajectory: Trajectory | None = None
 
     def __bool__(self) -> bool:
         return self.agrees
@@ -48,7 +51,7 @@ class Report:
         """The verdicts that leave open whether their output is right.
 
         A chain bound that has grown too loose to say anything takes nothing away from the local
-        one of the same output.
+        one of the same output, and one of a trajectory nothing while noise explains the drift.
         """
         proved = {
             _output(v)
@@ -56,8 +59,17 @@ class Report:
             if v.status is Status.AGREE and v.subject.mode is Mode.LOCAL
         }
         return tuple(
-            v for v in self.verdicts if v.status is Status.UNCHECKED and _output(v) not in proved
+            v
+            for v in self.verdicts
+            if v.status is Status.UNCHECKED and _output(v) not in proved and not self._is_noise(v)
         )
+
+    def _is_noise(self, verdict: Verdict) -> bool:
+        """Whether the verdict is of a trajectory that has not left the noise by then."""
+        if verdict.subject.mode is not Mode.TRAJECTORY or self.trajectory is None:
+            return False
+        departure = self.trajectory.departure
+        return departure is None or verdict.subject.step < departure.step
 
     @property
     def wrong(self) -> tuple[Verdict, ...]:
