@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from threadpoolctl import threadpool_limits
+
 from nndbg.compare import Verdict
 from nndbg.diagnose import Diagnosis, Evidence, diagnose
 from nndbg.drift import BEYOND, Companion, Departure, Drifted, Point, Series, Trajectory
@@ -28,12 +30,14 @@ def follow_steps(
     done: list[int] = []
     error: str | None = None
     try:
-        session.sweep(True)
-        session.start(steps.start)
-        for step in steps:
-            run.follow(step)
-            done.append(step)
-            progress(step)
+        # OpenBLAS's threads wait by spinning: beside GDB and the program they slow a step tenfold.
+        with threadpool_limits(1, user_api="blas"):
+            session.sweep(True)
+            session.start(steps.start)
+            for step in steps:
+                run.follow(step)
+                done.append(step)
+                progress(step)
     except (ProgramError, GdbError) as problem:
         error = str(problem)
     return Report(

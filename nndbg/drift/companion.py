@@ -70,6 +70,7 @@ class Companion:
         self._floors: dict[tuple[str, str], tuple[float, float]] = {}
         # How far noise may take an element of a buffer from the reference.
         self._reach: dict[str, float] = {}
+        self._has_left = False
         self.turns = 0
 
     def follow(
@@ -94,16 +95,21 @@ class Companion:
             run.follow(op, _beside(run.chain.operands(op, inputs), sides), fmt)
             for run in self._noisy
         ]
-        return [
+        found = [
             self._drifted(step, op, name, value, actual[name], before[name], noisy)
             for name, value in outputs.items()
         ]
+        self._has_left |= any(d.departs or d.verdict.status.is_wrong for d in found)
+        return found
 
     def _sides(self, op: Op, inputs: Inputs) -> dict[str, _Side]:
         """Return where the program's inputs lie, for the parts that noise may turn.
 
-        What the op itself updates is not among them: there a run keeps its own numbers.
+        What the op itself updates is not among them: there a run keeps its own numbers. A program
+        that has left the noise is no guide any more.
         """
+        if self._has_left:
+            return {}
         return {
             part: _Side(inputs[part], inputs[part] > 0, self._reach[name])
             for part, name in op.inputs.items()

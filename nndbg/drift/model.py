@@ -43,6 +43,12 @@ class Series:
         return max(point.ratio for point in self.points)
 
     @property
+    def lost_from(self) -> int | None:
+        """The first step in which noise has no limit, None where it always has one."""
+        lost = (p.step for p in self.points if math.isinf(max(p.floor, p.largest_floor)))
+        return next(lost, None)
+
+    @property
     def open_from(self) -> int | None:
         """The step from which on the bound proves nothing, None where it does to the end."""
         proved = max((p.step for p in self.points if p.bound is not None), default=None)

@@ -9,6 +9,7 @@ from importlib.resources import files
 from itertools import count, groupby
 
 from nndbg.compare import Distance, Status, Verdict
+from nndbg.report import drift_html
 from nndbg.report.model import Report
 from nndbg.report.outputs import (
     MEANINGS,
@@ -106,6 +107,7 @@ def render(report: Report) -> str:
         unchecked=unchecked(report) if report.agrees or report.wrong else 0,
         error=None if report.error is None else printable(report.error),
         first=report.first,
+        trajectory=drift_html.section(report, environment),
         columns=columns,
         is_short=len(columns) <= _SHORT,
         is_grouped=any(column.first != column.last for column in columns),

@@ -65,6 +65,12 @@ def _conclusion(report: Report, trajectory: Trajectory) -> str:
             f"Likely wrong, not unlucky: {leaves}. No bound proves it; "
             f"--mode local --steps {step}:{step + 1} checks that step op by op."
         )
+    lost = [s.lost_from for s in trajectory.series if s.lost_from is not None]
+    if lost:
+        return (
+            f"From step {min(lost)} on float32 overflows in the reference too: nothing can be told "
+            "of the drift."
+        )
     return (
         f"Float32 noise explains the drift over {_count(len(trajectory.steps), 'step')}: no output "
         f"is more than {_times(trajectory.most)} as far from the reference as rounding alone takes "
