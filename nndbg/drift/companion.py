@@ -43,7 +43,7 @@ class Drifted:
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """The program's numbers of an input, which of them are positive, and how far noise reaches."""
+    """An input of whom a run goes with: which numbers are positive, and how far noise reaches."""
 
     theirs: NDArray[Any]
     positive: NDArray[np.bool_]
@@ -86,11 +86,14 @@ class Companion:
         `inputs`, by part, and `before`, by output, are what the program's op was given.
         """
         fmt = format_of(self._map, op)
-        sides = self._sides(op, inputs)
-        operands = self._reference.operands(op, inputs)
-        self.turns += sum(_turns(operands[part], side) for part, side in sides.items())
-        outputs = evaluate(op, _beside(operands, sides), fmt)
+        operands: Operands = self._reference.operands(op, inputs)
+        if not self._has_left:
+            sides = self._sides(op, inputs)
+            self.turns += sum(_turns(operands[part], side) for part, side in sides.items())
+            operands = _beside(operands, sides)
+        outputs = evaluate(op, operands, fmt)
         self._reference.keep(outputs)
+        sides = self._sides(op, operands)
         noisy = [
             run.follow(op, _beside(run.chain.operands(op, inputs), sides), fmt)
             for run in self._noisy
@@ -102,19 +105,18 @@ class Companion:
         self._has_left |= any(d.departs or d.verdict.status.is_wrong for d in found)
         return found
 
-    def _sides(self, op: Op, inputs: Inputs) -> dict[str, _Side]:
-        """Return where the program's inputs lie, for the parts that noise may turn.
+    def _sides(self, op: Op, guides: Operands) -> dict[str, _Side]:
+        """Return where the guide's numbers lie, for the parts that noise may turn.
 
-        What the op itself updates is not among them: there a run keeps its own numbers. A program
-        that has left the noise is no guide any more.
+        What the op itself updates is not among them: there a run keeps its own numbers.
         """
-        if self._has_left:
-            return {}
-        return {
-            part: _Side(inputs[part], inputs[part] > 0, self._reach[name])
-            for part, name in op.inputs.items()
-            if name in self._reach and name not in op.outputs.values()
-        }
+        found: dict[str, _Side] = {}
+        for part, name in op.inputs.items():
+            if name in self._reach and name not in op.outputs.values():
+                guide = guides[part]
+                values = guide.value if isinstance(guide, Bounded) else guide
+                found[part] = _Side(values, values > 0, self._reach[name])
+        return found
 
     def _drifted(
         self,
@@ -151,10 +153,12 @@ class Companion:
 
 
 def _beside(operands: Operands, sides: Mapping[str, _Side]) -> Operands:
-    """Return the operands on the program's side of zero, where noise decides between the two.
+    """Return the operands on their guide's side of zero, where noise decides between the two.
 
     A ReLU turns there, and one that turns the other way moves the weights a thousand times as far
-    as rounding does. So the program's number is taken where it is within reach, beyond zero.
+    as rounding does. So the guide's number is taken where it is within reach, beyond zero: the
+    reference goes with the program, until that has left the noise, and the noisy runs with the
+    reference.
     """
     turned = {
         part: Bounded(np.where(turn, side.theirs, own.value), own.error)

@@ -94,8 +94,8 @@ def test_a_departure_is_likely_and_not_certain(departed):
     assert departed.wrong == ()
     assert sentences(departed)[0] == (
         "Likely wrong, not unlucky: in step 3 the drift leaves the float32 noise, first in z2 "
-        "after dense2, 4.3e+03 times as far from the reference as rounding takes it. No bound proves it; "
-        "--mode local --steps 3:4 checks that step op by op."
+        "after dense2, 4.3e+03 times as far from the reference as rounding takes it. No bound "
+        "proves it; --mode local --steps 3:4 checks that step op by op."
     )
 
 
