@@ -18,6 +18,7 @@ from nndbg.chain import Chain, Inputs, Operands, evaluate, format_of, is_floatin
 from nndbg.compare import Mode, Status, Subject, Verdict, judge
 from nndbg.drift.model import Point
 from nndbg.drift.noise import NoisyRun
+from nndbg.drift.sides import Side, beside, turns
 from nndbg.layermap import LayerMap, Op
 from nndbg.reference import Bounded
 
@@ -39,23 +40,6 @@ class Drifted:
     def departs(self) -> bool:
         """Whether noise does not explain the distance."""
         return self.point is not None and self.point.ratio > BEYOND
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """An input of whom a run goes with: which numbers are positive, and how far noise reaches."""
-
-    theirs: NDArray[Any]
-    positive: NDArray[np.bool_]
-    reach: float
-
-    def turn(self, own: Bounded) -> NDArray[np.bool_] | None:
-        """Return which numbers lie across zero within reach, None where none does."""
-        other = self.positive != (own.value > 0)
-        if not other.any():
-            return None
-        other &= np.abs(self.theirs - own.value) <= self.reach
-        return other if other.any() else None
 
 
 class Companion:
@@ -89,13 +73,13 @@ class Companion:
         operands: Operands = self._reference.operands(op, inputs)
         if not self._has_left:
             sides = self._sides(op, inputs)
-            self.turns += sum(_turns(operands[part], side) for part, side in sides.items())
-            operands = _beside(operands, sides)
+            self.turns += sum(turns(operands[part], side) for part, side in sides.items())
+            operands = beside(operands, sides)
         outputs = evaluate(op, operands, fmt)
         self._reference.keep(outputs)
         sides = self._sides(op, operands)
         noisy = [
-            run.follow(op, _beside(run.chain.operands(op, inputs), sides), fmt)
+            run.follow(op, beside(run.chain.operands(op, inputs), sides), fmt)
             for run in self._noisy
         ]
         found = [
@@ -105,17 +89,17 @@ class Companion:
         self._has_left |= any(d.departs or d.verdict.status.is_wrong for d in found)
         return found
 
-    def _sides(self, op: Op, guides: Operands) -> dict[str, _Side]:
+    def _sides(self, op: Op, guides: Operands) -> dict[str, Side]:
         """Return where the guide's numbers lie, for the parts that noise may turn.
 
         What the op itself updates is not among them: there a run keeps its own numbers.
         """
-        found: dict[str, _Side] = {}
+        found: dict[str, Side] = {}
         for part, name in op.inputs.items():
             if name in self._reach and name not in op.outputs.values():
                 guide = guides[part]
                 values = guide.value if isinstance(guide, Bounded) else guide
-                found[part] = _Side(values, values > 0, self._reach[name])
+                found[part] = Side(values, values > 0, self._reach[name])
         return found
 
     def _drifted(
@@ -150,27 +134,6 @@ class Companion:
             size=float(np.linalg.norm(value.value)),
         )
         return _told(Drifted(verdict, point))
-
-
-def _beside(operands: Operands, sides: Mapping[str, _Side]) -> Operands:
-    """Return the operands on their guide's side of zero, where noise decides between the two.
-
-    A ReLU turns there, and one that turns the other way moves the weights a thousand times as far
-    as rounding does. So the guide's number is taken where it is within reach, beyond zero: the
-    reference goes with the program, until that has left the noise, and the noisy runs with the
-    reference.
-    """
-    turned = {
-        part: Bounded(np.where(turn, side.theirs, own.value), own.error)
-        for part, side in sides.items()
-        if isinstance(own := operands[part], Bounded) and (turn := side.turn(own)) is not None
-    }
-    return {**operands, **turned}
-
-
-def _turns(own: Bounded | NDArray[Any], side: _Side) -> int:
-    turn = side.turn(own) if isinstance(own, Bounded) else None
-    return 0 if turn is None else int(np.count_nonzero(turn))
 
 
 def _told(drifted: Drifted) -> Drifted:
