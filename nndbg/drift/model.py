@@ -86,11 +86,6 @@ class Trajectory:
     members: int
     beyond: float
 
-    @property
-    def steps(self) -> tuple[int, ...]:
-        """The steps that were followed."""
-        return tuple(sorted({point.step for series in self.series for point in series.points}))
-
 
 def multiple(distance: float, floor: float) -> float:
     """Return a distance as a multiple of the noise, 0 where the noise itself is infinite."""

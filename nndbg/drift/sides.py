@@ -1,9 +1,9 @@
 """On which side of zero a run goes, where noise decides between the two.
 
-A ReLU turns at zero, and one that turns the other way moves the weights a thousand times as far as
-rounding does: by when the first one does, two sound runs differ. So a run takes the number of its
-guide where that lies within reach, beyond zero. The reference goes with the program, until that has
-left the noise, and the noisy runs go with the reference.
+A ReLU turns at zero, and one that turns the other way moves the weights far further than rounding
+does: when the first one does is luck, and differs between two sound runs. So a run takes the number
+of its guide where that lies within reach, beyond zero. The reference goes with the program, until
+that has left the noise, and the noisy runs go with the reference.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Picture:
 def sentences(report: Report) -> list[str]:
     """Return what the trajectory tells, the conclusion first; nothing where there is none."""
     trajectory = report.trajectory
-    if trajectory is None or not trajectory.series:
+    if trajectory is None or not report.steps:
         return []
     return [_conclusion(report, trajectory), *_reservations(trajectory)]
 
@@ -72,7 +72,7 @@ def _conclusion(report: Report, trajectory: Trajectory) -> str:
             "of the drift."
         )
     return (
-        f"Float32 noise explains the drift over {_count(len(trajectory.steps), 'step')}: no output "
+        f"Float32 noise explains the drift over {_count(len(report.steps), 'step')}: no output "
         f"is more than {_times(trajectory.most)} as far from the reference as rounding alone takes "
         "it. If this run ends badly, it is unlucky and not wrong."
     )

@@ -59,7 +59,7 @@ def sound(verdict) -> Report:
         verdict(0, mode=Mode.TRAJECTORY),
         verdict(4, mode=Mode.TRAJECTORY, status=Status.UNCHECKED),
     )
-    return Report("p", (0, 4), verdicts, trajectory=trajectory())
+    return Report("p", tuple(range(5)), verdicts, trajectory=trajectory())
 
 
 @pytest.fixture
