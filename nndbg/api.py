@@ -9,12 +9,14 @@ from pathlib import Path
 from nndbg.bisection import bisect_steps
 from nndbg.compare import Mode
 from nndbg.elf import read_executable
+from nndbg.errors import UsageError
 from nndbg.finding import ALL_AUDITS, Audit
 from nndbg.hunt import check_steps
 from nndbg.inferior import LiveSource
 from nndbg.layermap import MAIN_PHASE, load_map
 from nndbg.report import Report
 from nndbg.session import Session
+from nndbg.trajectory import follow_steps
 
 StrPath = str | PathLike[str]
 
@@ -54,18 +56,22 @@ def check(
 ) -> Report:
     """Check every op of `steps` and return the report, true where all agrees.
 
-    Raises UsageError or MapError before anything runs; a program that fails is in the report.
+    With the mode TRAJECTORY, which goes alone, the reference trains beside the program. Raises
+    UsageError or MapError before anything runs; a program that fails is in the report.
     """
+    side_by_side = Mode.TRAJECTORY in modes
+    if side_by_side and len(modes) > 1:
+        raise UsageError("a trajectory goes alone: give the mode TRAJECTORY and no other.")
     with open(
         program,
         map=map,
         phase=phase,
         arguments=arguments,
-        modes=modes,
+        modes=(Mode.LOCAL,) if side_by_side else modes,
         audits=audits,
         timeout=timeout,
     ) as session:
-        return check_steps(session, steps)
+        return follow_steps(session, steps) if side_by_side else check_steps(session, steps)
 
 
 def bisect(
@@ -83,6 +89,12 @@ def bisect(
     Raises UsageError or MapError before anything runs; a program that fails is in the report.
     """
     with open(
-        program, map=map, phase=phase, arguments=arguments, modes=modes, timeout=timeout
+        program,
+        map=map,
+        phase=phase,
+        arguments=arguments,
+        modes=modes,
+        audits=ALL_AUDITS - {Audit.POISON},
+        timeout=timeout,
     ) as session:
         return bisect_steps(session, steps)

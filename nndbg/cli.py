@@ -38,6 +38,7 @@ from nndbg.report import Report
 from nndbg.report.as_map import render as render_map
 from nndbg.report.write import RENDERERS, write_report
 from nndbg.text import printable
+from nndbg.trajectory import follow_steps
 
 
 class ProgramCommand(click.RichCommand):
@@ -131,6 +132,10 @@ _phase_option = click.option(
     show_default=True,
     help="Which kind of step to follow, as the layer map names it.",
 )
+_MODES = ("local", "chain", "both")
+_FEED = (
+    "Feed the reference with the program's inputs, its own outputs since the step began, or both"
+)
 _step_number = click.IntRange(0, 2**63 - 1)
 
 
@@ -151,13 +156,6 @@ def _report_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default="terminal",
             show_default=True,
             help="How to write the report.",
-        ),
-        click.option(
-            "--mode",
-            type=click.Choice(["local", "chain", "both"]),
-            default="local",
-            show_default=True,
-            help="Feed the reference with the program's inputs, its own earlier outputs, or both.",
         ),
     ):
         command = option(command)
@@ -208,6 +206,13 @@ def run(
     help="What to look into besides the numbers: "
     f"{', '.join(Audit)}; several with commas, all, or none.",
 )
+@click.option(
+    "--mode",
+    type=click.Choice([*_MODES, Mode.TRAJECTORY.value]),
+    default="local",
+    show_default=True,
+    help=f"{_FEED}; or let it train beside the program, and see how far the two drift apart.",
+)
 @_report_options
 @_options
 @click.pass_obj
@@ -228,23 +233,34 @@ def check(
 
     Exit code 0: all agree. 1: something diverged. 2: usage or layer map. 3: the program failed.
     """
+    side_by_side = mode == Mode.TRAJECTORY
+    if side_by_side and until_first:
+        raise UsageError("--until-first ends a check; a trajectory goes on. Leave out one of them.")
+    if side_by_side and steps.step > 1:
+        raise UsageError("a trajectory follows every step: leave out the stride of --steps.")
     session = open_session(
         program,
         map=map_file,
         phase=phase,
         arguments=arguments,
-        modes=_modes(mode),
+        modes=(Mode.LOCAL,) if side_by_side else _modes(mode),
         audits=audits,
         timeout=timeout,
     )
     with session, progress_bar("steps", len(steps)) as advance:
-        report = check_steps(session, steps, advance, until_first)
+        if side_by_side:
+            report = follow_steps(session, steps, advance)
+        else:
+            report = check_steps(session, steps, advance, until_first)
     return _conclude(report, form, output)
 
 
 @commands.command(cls=ProgramCommand)
 @click.option(
     "--steps", type=Steps(), required=True, help="Where to look; 0:9380 is ten epochs of MNIST."
+)
+@click.option(
+    "--mode", type=click.Choice(_MODES), default="local", show_default=True, help=f"{_FEED}."
 )
 @_report_options
 @_options

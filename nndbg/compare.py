@@ -30,10 +30,14 @@ class Status(StrEnum):
 
 
 class Mode(StrEnum):
-    """What the reference was fed with: the program's inputs, or its own earlier outputs."""
+    """What the reference was fed with.
+
+    The program's inputs; its own outputs since the step began; its own since the first step.
+    """
 
     LOCAL = "local"
     CHAIN = "chain"
+    TRAJECTORY = "trajectory"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import numpy as np
 
 from nndbg.capture import Capture, Flat
 from nndbg.compare import bits
-from nndbg.layermap import Op
+from nndbg.layermap import Op, carried
 
 _STEP_BEGINS = -1
 _GLANCE = 64
@@ -60,6 +60,7 @@ class History:
         self.entered: dict[int, Capture] = {}
         self._versions = {name: [_Version(_STEP_BEGINS, flat)] for name, flat in begin.flat.items()}
         self._suspects: dict[int, list[Stray]] = {}
+        self._carried = carried(ops)
         self._settings: dict[int, list[Stray]] = {}
         self._owners: dict[str, list[int]] = {}
         self._readers: dict[str, list[int]] = {}
@@ -133,7 +134,7 @@ class History:
             Stray(index, name, begin.flat[name], flat)
             for name, flat in self.last.flat.items()
             if name in begin.flat
-            and self._is_carried(name)
+            and name in self._carried
             and not _is_another(name, self.last, begin)
             and not _same_bits(flat, begin.flat[name])
         ]
@@ -169,10 +170,6 @@ class History:
 
     def _add(self, name: str, writer: int, flat: Flat) -> None:
         self._versions.setdefault(name, []).append(_Version(writer, flat))
-
-    def _is_carried(self, name: str) -> bool:
-        owners, readers = self._owners.get(name, []), self._readers.get(name, [])
-        return bool(owners) and bool(readers) and min(readers) <= min(owners)
 
 
 def _overruns(index: int, last: Capture, capture: Capture) -> Iterator[Stray]:

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from nndbg.ahead import in_order, one_thread_each
 from nndbg.compare import Verdict
-from nndbg.diagnose import Diagnosis, diagnose, not_reached
+from nndbg.diagnose import Diagnosis
 from nndbg.errors import GdbError, ProgramError
 from nndbg.finding import Audit, Finding
 from nndbg.layermap import place_map
@@ -212,11 +212,7 @@ class _Run:
         """Return what explains the first wrong output."""
         if self._first_wrong is None or self._first is None:
             return ()
-        subject = self._first_wrong.subject
-        if not self._first.is_reached:
-            return (not_reached(subject.op, subject.step, self._first_wrong.bad),)
-        known = self._first.evidence.get(subject.buffer)
-        return diagnose(known) if known is not None else ()
+        return self._first.explain(self._first_wrong)
 
 
 def _is_wrong(observation: Observation) -> bool:

@@ -8,13 +8,14 @@ before it in the map are complete, with what *they* left in its inputs.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nndbg.capture import Capture, Flat, shape
+from nndbg.chain import Chain, Inputs, format_of
 from nndbg.compare import (
     Mode,
     Subject,
@@ -24,14 +25,12 @@ from nndbg.compare import (
     judge_unchanged,
     missing,
 )
-from nndbg.diagnose import Evidence
+from nndbg.diagnose import Diagnosis, Evidence, diagnose, not_reached
 from nndbg.errors import ProgramError
 from nndbg.finding import Finding
 from nndbg.history import History, Stray
 from nndbg.layermap import Buffer, LayerMap, Op
-from nndbg.reference import FLOAT32, FLOAT64, Bounded, Format
-
-Inputs = Mapping[str, NDArray[Any]]
+from nndbg.reference import Bounded
 
 _CHANGES = "{op} changed {buffer}, which is none of its outputs"
 _CHANGES_LATE = "{buffer} changed behind {op}, before the next step began, and no op does that"
@@ -42,8 +41,10 @@ class Observation:
     """One op of one step, judged: what the program made, what the local reference has.
 
     `evidence` holds what a diagnosis needs, for each buffer that is wrong by the local reference;
-    `findings` is what was seen of the op besides its numbers. Where the op never came to its
-    boundary it is not reached, and `capture` is the last before.
+    `findings` is what was seen of the op besides its numbers. `inputs`, by part, and `before`, by
+    output, are what the ops before it in the map left there; both are empty where the op itself is
+    not what was judged. Where it never came to its boundary it is not reached, and `capture` is
+    the last before.
     """
 
     step: int
@@ -53,7 +54,17 @@ class Observation:
     verdicts: tuple[Verdict, ...]
     evidence: Mapping[str, Evidence]
     findings: tuple[Finding, ...] = ()
+    inputs: Inputs = field(default_factory=dict)
+    before: Inputs = field(default_factory=dict)
     is_reached: bool = True
+
+    def explain(self, verdict: Verdict) -> tuple[Diagnosis, ...]:
+        """Return which mistakes explain a verdict that finds this op wrong, the best first."""
+        subject = verdict.subject
+        if not self.is_reached:
+            return (not_reached(subject.op, subject.step, verdict.bad),)
+        evidence = self.evidence.get(subject.buffer)
+        return diagnose(evidence) if evidence is not None else ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +123,7 @@ class StepLedger:
         self._history = History(self._ops, begin)
         self._strays: dict[int, list[Stray]] = {}
         self._judged = 0
-        self._chain: dict[str, Bounded] = {}
+        self._chain = Chain(layer_map)
 
     def see(self, capture: Capture) -> tuple[Observation, ...]:
         """Take the capture of a completed op; returns what can be judged now."""
@@ -180,7 +191,7 @@ class StepLedger:
         verdicts = local if Mode.LOCAL in self._modes else []
         verdicts += [self._stray(stray) for stray in strays if self._writes]
         if Mode.CHAIN in self._modes:
-            verdicts += self._verdicts(index, Mode.CHAIN, self._follow(index, inputs))
+            verdicts += self._verdicts(index, Mode.CHAIN, self._chain.follow(op, inputs))
         judged = Observation(
             step=self._step,
             op=op,
@@ -192,6 +203,8 @@ class StepLedger:
                 **self._evidence(index, inputs, expected, verdicts),
             },
             findings=self._history.done[index].findings,
+            inputs=inputs,
+            before=self._outputs_before(index, self._history.done[index].sizes),
         )
         agrees = not _any_wrong(verdicts)
         return [judged, *self._late(self._history.settle(index, agrees))]
@@ -199,26 +212,22 @@ class StepLedger:
     def _local(self, index: int) -> tuple[Inputs, dict[str, Bounded], list[Verdict]]:
         """Return the op's inputs, what it should have made of them, and the verdicts on that."""
         op, sizes = self._ops[index], self._history.done[index].sizes
-        inputs = {
-            part: self._before(index, self._map.buffers[name], sizes)
-            for part, name in op.inputs.items()
-        }
-        results = op.kind.compute(inputs, self._format(op), op.parameters)
+        inputs = self._inputs(index, sizes)
+        results = op.kind.compute(inputs, format_of(self._map, op), op.parameters)
         expected = {name: results[part] for part, name in op.outputs.items()}
         return inputs, expected, self._verdicts(index, Mode.LOCAL, expected)
 
-    def _follow(self, index: int, inputs: Inputs) -> dict[str, Bounded]:
-        """Return what the op should have made of the reference's own outputs in this step."""
-        op = self._ops[index]
-        chained = {part: self._chain.get(name, inputs[part]) for part, name in op.inputs.items()}
-        results = op.kind.compute(chained, self._format(op), op.parameters)
-        followed = {name: results[part] for part, name in op.outputs.items()}
-        self._chain.update(
-            (name, value)
-            for name, value in followed.items()
-            if self._map.buffers[name].dtype in ("f32", "f64")
-        )
-        return followed
+    def _inputs(self, index: int, sizes: Mapping[str, int]) -> Inputs:
+        return {
+            part: self._before(index, self._map.buffers[name], sizes)
+            for part, name in self._ops[index].inputs.items()
+        }
+
+    def _outputs_before(self, index: int, sizes: Mapping[str, int]) -> Inputs:
+        return {
+            name: self._before(index, self._map.buffers[name], sizes)
+            for name in self._ops[index].outputs.values()
+        }
 
     def _verdicts(self, index: int, mode: Mode, expected: Mapping[str, Bounded]) -> list[Verdict]:
         op, capture = self._ops[index], self._history.done[index]
@@ -294,7 +303,7 @@ class StepLedger:
             addresses=capture.addresses,
             memory=entered.memory,
             after=capture.memory,
-            fmt=self._format(op),
+            fmt=format_of(self._map, op),
             roles=self._roles(),
             **own,
         )
@@ -322,7 +331,17 @@ class StepLedger:
             )
             for name in op.outputs.values()
         )
-        missed = Observation(self._step, op, last, {}, verdicts, {}, is_reached=False)
+        try:
+            inputs, before = (
+                self._inputs(index, last.sizes),
+                self._outputs_before(index, last.sizes),
+            )
+        except ProgramError:
+            # What the op would have been given may be missing as the op is.
+            inputs, before = {}, {}
+        missed = Observation(
+            self._step, op, last, {}, verdicts, {}, (), inputs, before, is_reached=False
+        )
         return [missed, *self._late(self._history.settle(index, agrees=False))]
 
     def _late(self, strays: Iterable[Stray], says: str = _CHANGES) -> list[Observation]:
@@ -380,13 +399,6 @@ class StepLedger:
             return flat, last
         largest = {size.name: size.largest or 1 for size in self._map.sizes.values()}
         return shape(flat, buffer, largest), shape(last, buffer, largest)
-
-    def _format(self, op: Op) -> Format:
-        """Return the format that an op computes in: that of its outputs, else of its inputs."""
-        names = [*op.outputs.values(), *op.inputs.values()]
-        dtypes = [self._map.buffers[name].dtype for name in names]
-        floating = [dtype for dtype in dtypes if dtype in ("f32", "f64")]
-        return FLOAT64 if floating and floating[0] == "f64" else FLOAT32
 
 
 def _any_wrong(verdicts: Iterable[Verdict]) -> bool:

@@ -204,6 +204,24 @@ def test_a_correct_program_is_exit_code_0(nndbg: Cli, trained: list[str]):
     assert "\x1b" not in done.stdout
 
 
+def test_a_sound_trajectory_is_exit_code_0(nndbg: Cli, trained: list[str]):
+    done = nndbg("check", "--steps", "0:4", "--mode", "trajectory", *trained)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Float32 noise explains the drift over 4 steps" in done.stdout
+    assert "loss, difference" in done.stdout
+
+
+def test_a_wrong_trajectory_is_exit_code_1(nndbg: Cli, wrong: list[str]):
+    done = nndbg("check", "--mode", "trajectory", *wrong)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "Wrong, not unlucky: relu is proved wrong in step 1" in done.stdout
+
+
+def test_a_trajectory_is_not_ended_by_what_is_wrong(nndbg: Cli, wrong: list[str]):
+    done = nndbg("check", "--mode", "trajectory", "--until-first", *wrong)
+    assert_refused(done, "a trajectory goes on")
+
+
 def test_a_wrong_program_is_exit_code_1(nndbg: Cli, wrong: list[str]):
     done = nndbg("check", *wrong)
     assert (done.returncode, done.stderr) == (1, "")

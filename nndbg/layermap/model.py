@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -120,6 +120,15 @@ class Op:
     enter: Boundary | None = None
 
 
+def carried(ops: Sequence[Op]) -> frozenset[str]:
+    """Return the buffers that a step hands to the next one: written, and by then read before."""
+    written, read = set[str](), set[str]()
+    for op in ops:
+        read |= set(op.inputs.values()) - written
+        written |= set(op.outputs.values())
+    return frozenset(read & written)
+
+
 @dataclass(frozen=True)
 class Phase:
     """A kind of step: where one begins, how it is counted and sought, and its ops in order."""
@@ -172,4 +181,5 @@ __all__ = [
     "Phase",
     "Seek",
     "Size",
+    "carried",
 ]

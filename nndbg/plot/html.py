@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from nndbg.plot import axis, curve
-from nndbg.plot.axis import Axis
+from nndbg.chart import axis
+from nndbg.chart.axis import Axis
+from nndbg.plot import curve
 from nndbg.plot.digits import Images, choose, png
 from nndbg.plot.metrics import Evaluation, Metrics, Sample, shown_settings
 from nndbg.text import printable

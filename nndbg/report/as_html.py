@@ -8,6 +8,7 @@ from importlib.resources import files
 from itertools import count, groupby
 
 from nndbg.compare import Distance, Status, Subject
+from nndbg.report import drift_html
 from nndbg.report.audits import gathered
 from nndbg.report.model import CodePlace, First, Report
 from nndbg.report.tally import Output, Steps, Tally, tally
@@ -115,6 +116,7 @@ def render(report: Report) -> str:
         first=first,
         first_place=report.boundaries.get(first.verdict.subject.op) if first else None,
         findings=gathered(report),
+        trajectory=drift_html.section(report, environment),
         loose=[output for output in counts.outputs if output.unproved is not None],
         columns=columns,
         is_short=len(columns) <= _SHORT,

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from nndbg.compare import Distance, Element, Verdict
+from nndbg.drift import Point
 from nndbg.finding import Finding
+from nndbg.report.drift import sentences
 from nndbg.report.model import CodePlace, First, Report
 
 SCHEMA = "nndbg-report/1"
@@ -37,6 +39,7 @@ def pieces(report: Report) -> Iterator[str]:
         "first": _first(report, report.first) if report.first else None,
         "findings": [_finding(finding) for finding in report.findings],
         "error": report.error,
+        "trajectory": _trajectory(report),
         "says": report.says,
     }
     yield "{\n"
@@ -128,6 +131,47 @@ def _distance(distance: Distance) -> dict[str, Any]:
         "largest": _number(distance.largest),
         "mean": _number(distance.mean),
         "cosine": _number(distance.cosine),
+    }
+
+
+def _trajectory(report: Report) -> dict[str, Any] | None:
+    trajectory = report.trajectory
+    if trajectory is None:
+        return None
+    departure = trajectory.departure
+    return {
+        "says": sentences(report),
+        "departure": departure
+        and {
+            "step": departure.step,
+            "op": departure.op,
+            "buffer": departure.buffer,
+            "ratio": _number(departure.ratio),
+        },
+        "most": _number(trajectory.most),
+        "beyond": trajectory.beyond,
+        "members": trajectory.members,
+        "turns": trajectory.turns,
+        "series": [
+            {
+                "buffer": series.buffer,
+                "scalar": series.is_scalar,
+                "points": [_point(point) for point in series.points],
+            }
+            for series in trajectory.series
+        ],
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    return {
+        "step": point.step,
+        "drift": _number(point.drift),
+        "floor": _number(point.floor),
+        "largest": _number(point.largest),
+        "largest_floor": _number(point.largest_floor),
+        "bound": None if point.bound is None else _number(point.bound),
+        "size": _number(point.size),
     }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from nndbg.report.audits import Said, gathered
+from nndbg.report.drift import sentences
 from nndbg.report.model import First, Report
 from nndbg.report.tally import Output, Part, Tally, tally
 from nndbg.report.words import (
@@ -37,6 +39,8 @@ def render(report: Report) -> str:
     first = report.first
     suite.extend(_case(report, first, output) for output in counts.outputs)
     suite.extend(map(_finding, gathered(report)))
+    if told := sentences(report):
+        suite.append(_trajectory(report, told))
     suite.append(_run(report, counts))
     for count, tag in _COUNTED.items():
         number = str(len(list(suite.iter(tag))))
@@ -83,6 +87,18 @@ def _told(report: Report, first: First | None, part: Part) -> str:
     if (place := report.boundaries.get(verdict.subject.op)) is not None:
         told.append(f"{line(verdict.subject.op)} is complete at {boundary(place)}")
     return "\n".join(told)
+
+
+def _trajectory(report: Report, told: Sequence[str]) -> ET.Element:
+    """Return a case that fails where the program is proved wrong, skipped where it may be."""
+    case = ET.Element("testcase", classname="trajectory", name="drift")
+    departed = report.trajectory is not None and report.trajectory.departure is not None
+    if report.first is not None:
+        ET.SubElement(case, "failure", type="drift", message=_text(told[0]))
+    elif departed:
+        ET.SubElement(case, "skipped", message=_text(told[0]))
+    ET.SubElement(case, "system-out").text = _text("\n".join(told))
+    return case
 
 
 def _run(report: Report, counts: Tally) -> ET.Element:

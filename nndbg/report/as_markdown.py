@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from nndbg.report.audits import gathered
+from nndbg.report.drift import sentences
 from nndbg.report.model import First, Report
 from nndbg.report.tally import Output, tally
 from nndbg.report.words import (
@@ -58,6 +59,8 @@ def _parts(report: Report) -> Iterator[str]:
         yield from _first(report, first)
     if findings := gathered(report):
         yield "\n".join(f"- **{prose(said.title)}** {prose(said.text)}" for said in findings)
+    if told := sentences(report):
+        yield "\n".join(["### Trajectory", "", *(f"- {prose(sentence)}" for sentence in told)])
     found = list(counts.outputs)
     if wrong := [output for output in found if output.wrong]:
         yield "\n".join(

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from nndbg.compare import Status
 from nndbg.report.audits import Said, gathered
+from nndbg.report.drift import sentences
 from nndbg.report.model import CodePlace, First, Report
 from nndbg.report.tally import Output, Part, Tally, tally
 from nndbg.report.words import (
@@ -51,7 +52,7 @@ def render(report: Report) -> str:
     A run that ended early, or checked nothing, has a result of its own: a service that shows only
     results must not show it as sound.
     """
-    run = {
+    run: dict[str, Any] = {
         "tool": {
             "driver": {
                 "name": "nndbg",
@@ -64,6 +65,8 @@ def render(report: Report) -> str:
         "results": list(_results(report, tally(report))),
         "columnKind": "unicodeCodePoints",
     }
+    if told := sentences(report):
+        run["properties"] = {"trajectory": " ".join(told)}
     log = {"$schema": SCHEMA, "version": VERSION, "runs": [run]}
     return json.dumps(log, indent=1, allow_nan=False) + "\n"
 

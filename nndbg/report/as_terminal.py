@@ -9,7 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from nndbg.compare import Status
+from nndbg.report import drift_terminal
 from nndbg.report.audits import gathered
+from nndbg.report.drift import sentences
 from nndbg.report.model import First, Report
 from nndbg.report.tally import Tally, tally
 from nndbg.report.words import (
@@ -43,6 +45,10 @@ def show(report: Report, console: Console) -> None:
     counts = tally(report)
     if counts.ops:
         console.print(_table(counts))
+        console.print()
+    if report.trajectory is not None:
+        for part in drift_terminal.parts(report.trajectory, console.width):
+            console.print(part, soft_wrap=True)
         console.print()
     for part in _conclusion(report, counts):
         console.print(part, soft_wrap=True)
@@ -79,6 +85,8 @@ def _conclusion(report: Report, counts: Tally) -> Iterable[RenderableType]:
     first = report.first
     if first is not None:
         yield from _first(report, first)
+    for sentence in sentences(report):
+        yield Text(sentence)
     for finding in gathered(report):
         style = STYLES[Status.DIVERGED if finding.is_error else Status.UNCHECKED]
         yield Text.assemble((finding.title, style), f" {finding.text}")

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from nndbg.compare import Mode, Status, Verdict
 from nndbg.diagnose import Diagnosis
+from nndbg.drift import Trajectory
 from nndbg.finding import Finding
 from nndbg.report.verdicts import Verdicts
 
@@ -37,6 +38,7 @@ class Report:
     `error` says in words what ended the run before all `steps` were checked, None where nothing
     did. `diagnosis` is of the first wrong output. `findings` are what the audits have to say.
     `boundaries` says where the ops are complete, at least those of which something did not agree.
+    `trajectory` is how far program and reference drifted apart, where they ran side by side.
     `says` is what else is to be known of the run: how a step was found, what was left out.
     """
 
@@ -47,6 +49,7 @@ class Report:
     diagnosis: tuple[Diagnosis, ...] = ()
     findings: tuple[Finding, ...] = ()
     boundaries: Mapping[str, CodePlace] = field(default_factory=dict)
+    trajectory: Trajectory | None = None
     says: str = ""
 
     def __bool__(self) -> bool:
@@ -54,13 +57,17 @@ class Report:
 
     @property
     def agrees(self) -> bool:
-        """Whether every output of every step was checked and agrees, and no audit objects."""
+        """Whether every output of every step was checked and agrees, and no audit objects.
+
+        A trajectory agrees while noise explains its drift.
+        """
         counted = self._counted
         return (
             self.error is None
             and len(counted) > 0
             and not counted.wrong + counted.unproved
             and not self.objections
+            and self.departed is None
         )
 
     @property
@@ -71,7 +78,13 @@ class Report:
     @property
     def unproved(self) -> tuple[Verdict, ...]:
         """The verdicts that leave open whether their output is right."""
-        return unproved(self.verdicts) if self._counted.unproved else ()
+        return unproved(self.verdicts, self.departed)
+
+    @property
+    def departed(self) -> int | None:
+        """The step in which a trajectory left the noise; None where none did."""
+        departure = self.trajectory.departure if self.trajectory is not None else None
+        return None if departure is None else departure.step
 
     @property
     def wrong(self) -> tuple[Verdict, ...]:
@@ -91,17 +104,21 @@ class Report:
         return self.verdicts if isinstance(self.verdicts, Verdicts) else Verdicts(self.verdicts)
 
 
-def unproved(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+def unproved(verdicts: Iterable[Verdict], departed: int | None = None) -> tuple[Verdict, ...]:
     """Return those of `verdicts`, on whole steps, that leave open whether their output is right.
 
     A chain bound that has grown too loose to say anything takes nothing away from the local one of
-    the same output.
+    the same output, and one of a trajectory nothing before the step in which it `departed` from
+    what noise explains.
     """
     unchecked: list[Verdict] = []
     proved: set[tuple[int, str, str]] = set()
     for verdict in verdicts:
         if verdict.status is Status.UNCHECKED:
-            unchecked.append(verdict)
+            if verdict.subject.mode is not Mode.TRAJECTORY or (
+                departed is not None and verdict.subject.step >= departed
+            ):
+                unchecked.append(verdict)
         elif verdict.status is Status.AGREE and verdict.subject.mode is Mode.LOCAL:
             proved.add(_output(verdict))
     return tuple(verdict for verdict in unchecked if _output(verdict) not in proved)

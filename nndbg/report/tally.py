@@ -161,7 +161,7 @@ def tally(report: Report) -> Tally:
     ops: dict[str, dict[tuple[str, Mode], Output]] = {}
     for _, same in groupby(report.verdicts, key=attrgetter("subject.step")):
         verdicts = list(same)
-        loose = {id(verdict) for verdict in unproved(verdicts)}
+        loose = {id(verdict) for verdict in unproved(verdicts, report.departed)}
         for verdict in verdicts:
             subject = verdict.subject
             outputs = ops.setdefault(subject.op, {})

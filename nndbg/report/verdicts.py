@@ -79,7 +79,9 @@ class Verdicts(Collection[Verdict]):
             if self.first_wrong is None:
                 self.first_wrong, self._place_of_first = verdict, self._count
         elif verdict.status is Status.UNCHECKED:
-            self._open.append((subject.op, subject.buffer))
+            # Noise may explain a trajectory: that is for the whole run to say.
+            if subject.mode is not Mode.TRAJECTORY:
+                self._open.append((subject.op, subject.buffer))
         elif subject.mode is Mode.LOCAL:
             self._proved.add((subject.op, subject.buffer))
         if verdict.status is not Status.AGREE:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nndbg.chart import braille
 from nndbg.dataset import write_idx
 from nndbg.errors import UsageError
-from nndbg.plot import braille
 from nndbg.plot.digits import TEST_IMAGES, choose, png, read_images, shrink
 from nndbg.plot.metrics import Evaluation, Metrics, Sample
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nndbg.plot import axis
+from nndbg.chart import axis
 
 LOSSES = st.floats(-1.7e308, 1.7e308) | st.floats(0, 10)
 

@@ -47,6 +47,25 @@ def linear(low: float, high: float, ticks: int = 5) -> Axis:
     return Axis(marks[0], marks[-1], marks)
 
 
+def logarithmic(low: float, high: float, ticks: int = 5) -> Axis:
+    """An axis of powers of ten that holds `low` to `high`, both of them positive."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    pace = max(1, math.ceil((last - first) / ticks))
+    if pace == 1:
+        fine = [
+            _clean(times * 10.0**power) for power in range(first, last + 1) for times in (1, 2, 5)
+        ]
+        below = max(mark for mark in fine if mark <= low * (1 + 1e-9))
+        above = min([mark for mark in fine if mark >= high * (1 - 1e-9)], default=high)
+        inside = tuple(mark for mark in fine if below <= mark <= above)
+        if len(inside) > 2 * ticks:
+            inside = tuple(mark for mark in inside if f"{mark:e}"[0] == "1")
+        return Axis(below, above, inside, is_logarithmic=True)
+    last = first + pace * math.ceil((last - first) / pace)
+    marks = tuple(10.0**power for power in range(first, last + 1, pace))
+    return Axis(marks[0], max(marks[-1], high), marks, is_logarithmic=True)
+
+
 def of_losses(values: Iterable[float], ticks: int = 5) -> Axis:
     """An axis for losses, infinite and undefined ones left out: from 0, or else logarithmic."""
     finite = sorted(_calm(value) for value in values if math.isfinite(value))
@@ -55,7 +74,7 @@ def of_losses(values: Iterable[float], ticks: int = 5) -> Axis:
     largest, median = finite[-1], finite[len(finite) // 2]
     if finite[0] >= 0 and 0 < median * _LINEAR_UP_TO < largest:
         least = next(value for value in finite if value > 0)
-        return _logarithmic(max(least, median * 10.0**-_DECADES), largest, ticks)
+        return logarithmic(max(least, median * 10.0**-_DECADES), largest, ticks)
     return linear(min(0.0, finite[0]), max(largest, 0.0), ticks)
 
 
@@ -79,24 +98,6 @@ def label(value: float) -> str:
     if value == int(value) and 1000 <= abs(value) < 1e6:
         return f"{value:,.0f}"
     return f"{value:.4g}"
-
-
-def _logarithmic(low: float, high: float, ticks: int) -> Axis:
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    pace = max(1, math.ceil((last - first) / ticks))
-    if pace == 1:
-        fine = [
-            _clean(times * 10.0**power) for power in range(first, last + 1) for times in (1, 2, 5)
-        ]
-        below = max(mark for mark in fine if mark <= low * (1 + 1e-9))
-        above = min([mark for mark in fine if mark >= high * (1 - 1e-9)], default=high)
-        inside = tuple(mark for mark in fine if below <= mark <= above)
-        if len(inside) > 2 * ticks:
-            inside = tuple(mark for mark in inside if f"{mark:e}"[0] == "1")
-        return Axis(below, above, inside, is_logarithmic=True)
-    last = first + pace * math.ceil((last - first) / pace)
-    marks = tuple(10.0**power for power in range(first, last + 1, pace))
-    return Axis(marks[0], max(marks[-1], high), marks, is_logarithmic=True)
 
 
 def _round_pace(pace: float) -> float:
