@@ -13,22 +13,29 @@ model in section 2.2, lemma 3.1 for gamma, section 3.1 for sums and products in 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+Reals = NDArray[np.floating[Any]]
 
 # The bounds themselves are computed in float64; this covers their own rounding.
-_SLACK = 1 + 2.0**-40
+SLACK = 1 + 2.0**-40
+# Sums of fewer magnitudes than these lose less than half a percent in float32.
+_COARSE = 2**16
+_NEARLY = 1 - 2.0**-6
+# Relative errors of sums shorter than this are looked up.
+_TABULATED = 2**13
 
 
 class BoundError(ArithmeticError):
     """No bound holds: the sum is too long for the format."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Format:
     """A binary floating-point format, and what the bounds need to know of it.
 
@@ -41,14 +48,21 @@ class Format:
     tiny: float
     largest: float
 
-    def gamma(self, n: int | NDArray[np.int_]) -> Array:
+    @overload
+    def gamma(self, n: int) -> float: ...
+    @overload
+    def gamma(self, n: NDArray[np.int_]) -> Array: ...
+    def gamma(self, n: int | NDArray[np.int_]) -> float | Array:
         """Return the largest relative error of n rounded operations: n u / (1 - n u).
 
         Source: Higham (2002), lemma 3.1. Raises BoundError when n u >= 1.
         """
-        nu = np.asarray(n, dtype=np.float64) * self.unit
-        if nu.size and nu.max() >= 1:
-            raise BoundError(f"{nu.max() / self.unit:.0f} roundings are too many for {self.name}")
+        most = n if isinstance(n, int) else int(n.max(initial=0))
+        if most * self.unit >= 1:
+            raise BoundError(f"{most} roundings are too many for {self.name}")
+        if isinstance(n, int):
+            return n * self.unit / (1 - n * self.unit)
+        nu = n * self.unit
         return np.asarray(nu / (1 - nu))
 
 
@@ -61,22 +75,40 @@ class Bounded:
     """Values and their bounds: float64 arrays of one shape, `error` never negative.
 
     An infinite error says that nothing is known of the element. `integers` are the numbers
-    themselves where they are whole: float64 cannot hold every 64-bit integer.
+    themselves where they are whole: float64 cannot hold every 64-bit integer. `own` is the array of
+    the program whose numbers these are, without error.
     """
 
     value: Array
     error: Array
     integers: NDArray[np.integer[Any]] | None = None
+    own: NDArray[Any] | None = None
 
-    @property
+    @cached_property
+    def is_exact(self) -> bool:
+        """Whether every element is known without error."""
+        return self.own is not None or not self.error.any()
+
+    @cached_property
     def largest(self) -> Array:
         """The largest magnitude that the program's number can have."""
-        return np.abs(self.value) + self.error
+        magnitude = np.abs(self.value)
+        return magnitude if self.is_exact else np.asarray(magnitude + self.error)
+
+    @cached_property
+    def single(self) -> NDArray[np.float32]:
+        """The largest magnitudes in float32, each rounded once; only a certain zero is zero.
+
+        What may be too small for a normal float32 is taken as larger than it is.
+        """
+        if self.own is not None and self.own.dtype == np.float32:
+            return np.asarray(np.abs(self.own), np.float32)
+        return np.where(self.largest > 0, self.largest + FLOAT32.tiny, 0.0).astype(np.float32)
 
     @property
     def T(self) -> Bounded:
         """The transpose."""
-        return Bounded(self.value.T, self.error.T)
+        return Bounded(self.value.T, self.error.T, own=None if self.own is None else self.own.T)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -89,9 +121,15 @@ def exact(array: ArrayLike, fmt: Format = FLOAT32) -> Bounded:
 
     A subnormal carries itself as its error: with DAZ set the program reads it as zero.
     """
-    value = np.asarray(array, dtype=np.float64)
-    magnitude = np.abs(value)
-    return Bounded(value, np.where(magnitude < fmt.tiny, magnitude, 0.0))
+    own = np.asarray(array)
+    value = own.astype(np.float64)
+    if own.dtype.kind == "f":
+        magnitude = np.abs(own)
+        small = magnitude < fmt.tiny
+        count = np.count_nonzero(small)
+        if count and count != np.count_nonzero(magnitude == 0):
+            return Bounded(value, np.where(small, magnitude.astype(np.float64), 0.0))
+    return Bounded(value, np.zeros(value.shape), own=own)
 
 
 def whole(integers: NDArray[np.integer[Any]]) -> Bounded:
@@ -99,22 +137,23 @@ def whole(integers: NDArray[np.integer[Any]]) -> Bounded:
     return Bounded(integers.astype(np.float64), np.zeros(integers.shape), integers)
 
 
-def rounded(value: Array, error: Array, fmt: Format, roundings: int = 1) -> Bounded:
-    """Return `value`, inherited `error`, after so many roundings to `fmt`, each maybe flushed."""
-    magnitude = np.abs(value) + error
-    own = fmt.gamma(roundings) + FLOAT64.gamma(roundings)
-    total = (error + own * magnitude + roundings * fmt.tiny) * _SLACK
-    return Bounded(value, _unknown_where_overflowing(total, magnitude, fmt))
+def rounded(value: Array, error: Array | None, fmt: Format, roundings: int = 1) -> Bounded:
+    """Return `value` after so many roundings to `fmt`, each maybe flushed.
+
+    `error` is what it inherits from its operands, None for nothing.
+    """
+    relative = fmt.gamma(roundings) + FLOAT64.gamma(roundings)
+    return _bounded(value, error, relative, roundings * fmt.tiny, fmt)
 
 
 def add(a: Bounded, b: Bounded, fmt: Format) -> Bounded:
     """Return a + b, rounded once."""
-    return rounded(a.value + b.value, a.error + b.error, fmt)
+    return rounded(a.value + b.value, _sum_error(a, b), fmt)
 
 
 def subtract(a: Bounded, b: Bounded, fmt: Format) -> Bounded:
     """Return a - b, rounded once."""
-    return rounded(a.value - b.value, a.error + b.error, fmt)
+    return rounded(a.value - b.value, _sum_error(a, b), fmt)
 
 
 def multiply(a: Bounded, b: Bounded, fmt: Format, roundings: int = 1) -> Bounded:
@@ -122,54 +161,163 @@ def multiply(a: Bounded, b: Bounded, fmt: Format, roundings: int = 1) -> Bounded
     return rounded(a.value * b.value, _product_error(a, b), fmt, roundings)
 
 
+def multiply_add(a: Bounded, b: Bounded, c: Bounded, fmt: Format) -> Bounded:
+    """Return a + b c, rounded twice, or once by a fused multiply-add."""
+    product = b.value * c.value
+    value = a.value + product
+    relative = fmt.gamma(1) + FLOAT64.gamma(1)
+    bound = np.abs(product)
+    bound = bound + np.abs(value)
+    bound *= relative * (1 + relative) * SLACK
+    bound += 2 * (1 + relative) * SLACK * fmt.tiny
+    for error in (None if a.is_exact else a.error, _product_error(b, c)):
+        if error is not None:
+            bound += error * ((1 + relative) ** 2 * SLACK)
+    # Either magnitude is a part of the bound.
+    if bound.max(initial=0.0) < relative * fmt.largest:
+        return Bounded(value, bound)
+    magnitude = np.maximum(b.largest * c.largest, np.abs(value) + bound)
+    return Bounded(value, _unknown_where_overflowing(bound, magnitude, value, fmt))
+
+
+def negative(a: Bounded) -> Bounded:
+    """Return -a, which rounds nothing."""
+    return Bounded(-a.value, a.error)
+
+
 def divide(a: Bounded, b: Bounded, fmt: Format) -> Bounded:
     """Return a / b by a division or by a rounded reciprocal: two roundings.
 
-    Where b may be zero nothing is known.
+    Where b may be zero nothing is known, unless it is zero for certain.
     """
-    smallest = np.abs(b.value) - b.error
     value = a.value / b.value
+    if b.is_exact:
+        error = None if a.is_exact else np.asarray(a.error / np.abs(b.value))
+        return rounded(value, error, fmt, 2)
+    smallest = np.abs(b.value) - b.error
     error = np.where(smallest > 0, (a.error + np.abs(value) * b.error) / smallest, np.inf)
+    # The quotient of the values is no guide where the program's divisor may be another.
+    value = np.where((smallest <= 0) & (b.error > 0) & ~np.isfinite(value), 0.0, value)
     return rounded(value, error, fmt, 2)
 
 
-def total(a: Bounded, axis: int | None, fmt: Format) -> Bounded:
+def total(a: Bounded, axis: int | None, fmt: Format, accumulators: int = 0) -> Bounded:
     """Return the sum along `axis`, added in any order: gamma(n - 1) of the sum of magnitudes.
 
-    n counts the terms that are not exactly zero. Source: Higham (2002), section 4.2, eq. 4.4.
+    n counts the terms that are not exactly zero. Source: Higham (2002), section 4.2, eq. 4.4; for
+    `accumulators` see `_Summation`.
     """
+    length = a.value.size if axis is None else a.shape[axis]
+    how = _Summation(fmt, FLOAT64, length, accumulators, others=0)
     terms = np.asarray(np.count_nonzero(a.largest, axis=axis))
     return _summed(
-        a.value.sum(axis=axis), a.error.sum(axis=axis), a.largest.sum(axis=axis), terms - 1, fmt
+        np.asarray(a.value.sum(axis=axis)),
+        None if a.is_exact else np.asarray(a.error.sum(axis=axis)),
+        np.asarray(a.largest.sum(axis=axis)),
+        how.relative(terms),
+        fmt,
     )
 
 
-def dot(x: Bounded, W: Bounded, fmt: Format, bias: Bounded | None = None) -> Bounded:
+def dot(
+    x: Bounded, W: Bounded, fmt: Format, bias: Bounded | None = None, accumulators: int = 0
+) -> Bounded:
     """Return x W (+ bias), with x of shape [n, k] and W of shape [k, m].
 
     Each product is rounded once and passes through at most as many additions as there are other
     terms, the bias among them: gamma(k) without, gamma(k + 1) with it, of |x| |W| + |bias|. Here k
     counts the products that are not exactly zero, since adding zero rounds nothing. Source: Higham
-    (2002), section 3.5, eq. 3.13.
+    (2002), section 3.5, eq. 3.13; for `accumulators` see `_Summation`.
     """
-    magnitude = x.largest @ W.largest
-    terms = np.minimum.outer(
-        np.count_nonzero(x.largest, axis=1), np.count_nonzero(W.largest, axis=0)
-    )
-    value = x.value @ W.value
+    length = x.shape[1]
+    # Magnitudes may be coarse where values may not: float32 is multiplied twice as fast.
+    coarse = FLOAT32 if fmt is FLOAT32 and length < _COARSE else FLOAT64
+    left, right = (a.single if coarse is FLOAT32 else a.largest for a in (x, W))
+    value, magnitude = x.value @ W.value, left @ right
     error = _dot_error(x, W)
-    if bias is None:
-        return _summed(value, error, magnitude, terms, fmt)
-    return _summed(value + bias.value, error + bias.error, magnitude + bias.largest, terms + 1, fmt)
+    if bias is not None:
+        value += bias.value
+        magnitude += bias.single if coarse is FLOAT32 else bias.largest
+        if not bias.is_exact:
+            error = bias.error if error is None else error + bias.error
+    how = _Summation(fmt, coarse, length, accumulators, others=1 if bias is None else 2)
+    rows, columns = (how.relative(_terms(a)).astype(coarse.name) for a in (left, right.T))
+    return _summed(value, error, magnitude, np.minimum.outer(rows, columns), fmt)
+
+
+def _terms(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return how many numbers of each row are not zero, as whole numbers of the rows' type."""
+    present, length = rows != 0, rows.shape[1]
+    if present.all():
+        return np.full(rows.shape[0], length)
+    return np.asarray(present.astype(rows.dtype) @ np.ones(length, rows.dtype))
+
+
+@dataclass(frozen=True)
+class _Summation:
+    """How a program in `fmt` adds `length` terms, some of which may be zero.
+
+    `others` counts the roundings of a term besides the additions to other terms: that of a product,
+    and that of adding a bias. `coarse` is the format in which we add the magnitudes.
+
+    `accumulators`, where it is not 0, says that the program spreads the terms over so many partial
+    sums, none of which gets more than its share, length / accumulators rounded up, and adds these
+    in any order.
+    """
+
+    fmt: Format
+    coarse: Format
+    length: int
+    accumulators: int
+    others: int
+
+    def relative(self, terms: NDArray[Any]) -> Array:
+        """Return the relative error of sums of so many terms that are not zero, growing in it."""
+        counts = terms.astype(np.int_)
+        return _table(self)[counts] if self.length < _TABULATED else self.computed(counts)
+
+    def computed(self, terms: NDArray[np.int_]) -> Array:
+        """Return the same without a table."""
+        program = self.fmt.gamma(self._roundings(terms, self.accumulators))
+        ours = FLOAT64.gamma(self._roundings(terms, 0))
+        return (program + ours) * _understated(terms, self.coarse)
+
+    def _roundings(self, terms: NDArray[np.int_], accumulators: int) -> NDArray[np.int_]:
+        """Return the roundings of a term. Adding zero rounds nothing, so additions merge others."""
+        additions = terms - 1
+        if accumulators:
+            share = -(-self.length // accumulators)
+            within, between = np.minimum(terms, share) - 1, np.minimum(terms, accumulators) - 1
+            additions = np.minimum(additions, within + between)
+        return np.where(terms > 0, additions + self.others, max(self.others - 1, 0))
+
+
+@lru_cache(maxsize=64)
+def _table(how: _Summation) -> Array:
+    return how.computed(np.arange(how.length + 1))
+
+
+def accuracy(ulps: float, fmt: Format) -> float:
+    """Return the relative error of a routine accurate to `ulps` units in the last place.
+
+    One ulp is at most 2 u of the value. NumPy's own routines err by less than 4 ulps. Source:
+    Higham (2002), section 2.1.
+    """
+    return 2 * ulps * fmt.unit + 8 * FLOAT64.unit
+
+
+def compounded(relative: Array | float) -> Array:
+    """Return the relative error that several together make of first order: s / (1 - s).
+
+    Source: Higham (2002), lemma 3.1, of which this is the continuous form.
+    """
+    return np.where(np.less(relative, 1), relative / (1 - np.asarray(relative)), np.inf)
 
 
 def exponential(a: Bounded, ulps: float, fmt: Format) -> Bounded:
-    """Return exp(a) by a routine that is accurate to `ulps` units in the last place.
-
-    One ulp is at most 2 u of the value. Source: Higham (2002), section 2.1.
-    """
+    """Return exp(a) by a routine that is accurate to `ulps` units in the last place."""
     value = np.exp(a.value)
-    error = value * np.expm1(a.error)
+    error = None if a.is_exact else np.asarray(value * np.expm1(a.error))
     return _accurate_to(value, error, ulps, fmt)
 
 
@@ -189,38 +337,81 @@ def maximum(a: Bounded, axis: int) -> Bounded:
     return Bounded(a.value.max(axis=axis, keepdims=True), a.error.max(axis=axis, keepdims=True))
 
 
-def _product_error(a: Bounded, b: Bounded) -> Array:
-    return np.asarray(np.abs(a.value) * b.error + a.error * np.abs(b.value) + a.error * b.error)
+def _sum_error(a: Bounded, b: Bounded) -> Array | None:
+    if a.is_exact:
+        return None if b.is_exact else b.error
+    return a.error if b.is_exact else np.asarray(a.error + b.error)
 
 
-def _dot_error(x: Bounded, W: Bounded) -> Array:
+def _product_error(a: Bounded, b: Bounded) -> Array | None:
+    if a.is_exact:
+        return None if b.is_exact else np.asarray(np.abs(a.value) * b.error)
+    error = a.error * b.largest
+    return error if b.is_exact else error + np.abs(a.value) * b.error
+
+
+def _dot_error(x: Bounded, W: Bounded) -> Array | None:
     """Return the error that x W inherits: |x| dW + dx (|W| + dW)."""
+    if x.is_exact and W.is_exact:
+        return None
     error = np.zeros((x.shape[0], W.shape[1]))
-    if W.error.any():
+    if not W.is_exact:
         error += np.abs(x.value) @ W.error
-    if x.error.any():
+    if not x.is_exact:
         error += x.error @ W.largest
+    error *= _understated(np.asarray(x.shape[1]), FLOAT64)
     return error
 
 
-def _summed(
-    value: Array, error: Array, magnitude: Array, terms: NDArray[np.int_], fmt: Format
+def _understated(terms: NDArray[np.int_], by: Format) -> Array:
+    """Return by what to multiply a sum of so many magnitudes, or products of them, made in `by`.
+
+    Each magnitude is rounded once, and so is each product; the bound that is made of the sum is
+    rounded four times more.
+    """
+    return np.asarray(1 / (1 - by.gamma(terms + 8)))
+
+
+def _bounded(
+    value: Array, error: Array | None, relative: float, flushed: float, fmt: Format
 ) -> Bounded:
-    """Return a sum whose terms each pass through at most `terms` roundings."""
-    roundings = np.maximum(terms, 0)
-    own = (fmt.gamma(roundings) + FLOAT64.gamma(roundings + 1)) * magnitude
-    # A product and a partial sum may each be flushed to zero.
-    bound = (error + own + 2 * roundings * fmt.tiny) * _SLACK
-    return Bounded(np.asarray(value), _unknown_where_overflowing(bound, magnitude, fmt))
+    """Return `value` with the error it inherits, and `relative` of its magnitude besides.
+
+    `flushed` is the absolute error of what a program may flush to zero.
+    """
+    bound = np.abs(value) * (relative * SLACK)
+    if error is not None:
+        bound = bound + error * ((1 + relative) * SLACK)
+    bound += flushed * SLACK
+    if bound.max(initial=0.0) < relative * fmt.largest:
+        return Bounded(value, bound)
+    magnitude = np.abs(value) if error is None else np.abs(value) + error
+    return Bounded(value, _unknown_where_overflowing(bound, magnitude, value, fmt))
 
 
-def _accurate_to(value: Array, error: Array, ulps: float, fmt: Format) -> Bounded:
-    relative = 2 * ulps * fmt.unit + 8 * FLOAT64.unit
-    magnitude = np.abs(value) + error
-    bound = (error + relative * magnitude + fmt.tiny) * _SLACK
-    return Bounded(np.asarray(value), _unknown_where_overflowing(bound, magnitude, fmt))
+def _summed(
+    value: Array, error: Array | None, magnitude: Reals, relative: Reals, fmt: Format
+) -> Bounded:
+    """Return a sum whose own error is `relative` of the magnitude of its terms.
+
+    A program may flush each product and each partial sum to zero: `tiny / unit` for each of them,
+    since `relative` is at least `unit` for each.
+    """
+    own = magnitude + magnitude.dtype.type((2 + 2.0**-10) * fmt.tiny / fmt.unit)
+    own *= relative
+    bound = own.astype(np.float64)
+    if error is not None:
+        bound += error * SLACK
+    if magnitude.max(initial=0.0) < fmt.largest * _NEARLY:
+        return Bounded(value, bound)
+    most = magnitude.astype(np.float64) / _NEARLY
+    return Bounded(value, _unknown_where_overflowing(bound, most, value, fmt))
 
 
-def _unknown_where_overflowing(error: Array, magnitude: Array, fmt: Format) -> Array:
+def _accurate_to(value: Array, error: Array | None, ulps: float, fmt: Format) -> Bounded:
+    return _bounded(value, error, accuracy(ulps, fmt), fmt.tiny, fmt)
+
+
+def _unknown_where_overflowing(bound: Array, magnitude: Array, value: Array, fmt: Format) -> Array:
     """Where a partial result may overflow, nothing is known of the program's number."""
-    return np.where(magnitude < fmt.largest, error, np.where(np.isnan(magnitude), 0.0, np.inf))
+    return np.where(magnitude < fmt.largest, bound, np.where(np.isnan(value), 0.0, np.inf))

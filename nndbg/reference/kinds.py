@@ -81,7 +81,7 @@ class Kind:
 
 def operand(value: Bounded | NDArray[Any], fmt: Format) -> Value:
     """Return `value` as a kind takes it: bounded where it is floating-point, as it is otherwise."""
-    if isinstance(value, Bounded) or np.issubdtype(value.dtype, np.integer):
+    if isinstance(value, Bounded) or value.dtype.kind in "iu":
         return value
     return exact(value, fmt)
 

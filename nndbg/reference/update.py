@@ -10,7 +10,7 @@ from nndbg.reference.kinds import kind
 @kind("param[..] grad[..] lr[] -> param[..]")
 def sgd(param: Bounded, grad: Bounded, lr: Bounded, *, fmt: Format) -> Bounded:
     """Return param - lr grad: stochastic gradient descent."""
-    return bounded.subtract(param, bounded.multiply(lr, grad, fmt), fmt)
+    return bounded.multiply_add(param, bounded.negative(lr), grad, fmt)
 
 
 @kind("param[..] grad[..] velocity[..] lr[] momentum[] -> param[..] velocity[..]")
@@ -28,11 +28,11 @@ def sgd_momentum(
     Source: Sutskever et al., "On the importance of initialization and momentum in deep learning",
     ICML 2013, in the form in which the learning rate stays outside of the velocity.
     """
-    v = bounded.add(bounded.multiply(momentum, velocity, fmt), grad, fmt)
+    v = bounded.multiply_add(grad, momentum, velocity, fmt)
     return sgd(param, v, lr, fmt=fmt), v
 
 
 @kind("grad[..] param[..] decay[] -> grad[..]")
 def weight_decay(grad: Bounded, param: Bounded, decay: Bounded, *, fmt: Format) -> Bounded:
     """Return grad + decay param: the gradient of the loss with decay / 2 |param|^2 added."""
-    return bounded.add(grad, bounded.multiply(decay, param, fmt), fmt)
+    return bounded.multiply_add(grad, decay, param, fmt)
