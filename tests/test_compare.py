@@ -335,6 +335,29 @@ def test_the_cosine_is_the_one_of_the_angle(actual, expected, cosine: float):
     assert distance.cosine == pytest.approx(cosine)
 
 
+@pytest.mark.parametrize("shape", [(), (7,), (64, 128), (3, 4, 5)])
+@pytest.mark.parametrize("error", [0.0, 1e-6, 10.0])
+def test_what_agrees_is_judged_as_anything_is(shape, error: float, monkeypatch):
+    random = np.random.default_rng(3)
+    value = random.standard_normal(shape).astype(F) * (random.random(shape) < 0.7)
+    actual = (value * (1 + min(error, 2e-7))).astype(F)
+    expected = reference(value.astype(np.float64), error)
+    short = judged(actual, expected)
+    monkeypatch.setattr("nndbg.compare._agreement", lambda *_: None)
+    long = judged(actual, expected)
+    assert (short.status, short.worst, short.says) == (long.status, long.worst, long.says)
+    assert (short.checked, short.bad, short.where) == (long.checked, long.bad, long.where)
+    assert short.distance is not None and long.distance is not None
+    assert short.distance.largest == long.distance.largest
+    assert short.distance.mean == pytest.approx(long.distance.mean, rel=1e-14)
+    assert short.distance.cosine == pytest.approx(long.distance.cosine, rel=1e-14)
+
+
+def test_infinities_that_are_to_be_there_are_not_unknown():
+    verdict = judged([INF, -INF, INF, 1], reference([INF, -INF, INF, 1], [INF, INF, INF, 1e-6]))
+    assert verdict.status is Status.AGREE
+
+
 # Integers
 
 
