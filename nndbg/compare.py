@@ -121,7 +121,8 @@ def judge(
             says = f"{subject.op} left {subject.buffer} as it was"
     elif unknown.any():
         status = Status.UNCHECKED
-        says = f"for {np.count_nonzero(unknown)} elements nothing can be proved: float32 overflows"
+        why = "float32 overflows" if expected.integers is None else "others may be as large"
+        says = f"for {np.count_nonzero(unknown)} elements nothing can be proved: {why}"
     elif _says_nothing(expected, actual.dtype):
         status = Status.UNCHECKED
         says = _BLIND
@@ -228,7 +229,8 @@ def _wrong(actual: NDArray[Any], expected: Bounded) -> tuple[NDArray[np.bool_], 
     Infinity agrees with the same infinity; a NaN agrees with nothing, not even with a NaN.
     """
     if expected.integers is not None:
-        return actual != expected.integers, np.zeros(actual.shape, np.bool_)
+        unknown = np.isinf(expected.error)
+        return (actual != expected.integers) & ~unknown, unknown
     value, error = expected.value, expected.error
     numbers = actual.astype(np.float64)
     finite = np.isfinite(value)

@@ -7,13 +7,13 @@ flushed or not. They also contain the error of the reference itself, which compu
 NaN and infinity pass through as IEEE 754 has it; callers silence NumPy's warnings about them.
 
 Sources: Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed. (2002): the standard
-model in section 2.2, lemma 3.1 for gamma, section 3.1 for sums and products in any order.
+model in section 2.2, lemma 3.1 for gamma.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
@@ -24,11 +24,7 @@ Reals = NDArray[np.floating[Any]]
 
 # The bounds themselves are computed in float64; this covers their own rounding.
 SLACK = 1 + 2.0**-40
-# Sums of fewer magnitudes than these lose less than half a percent in float32.
-_COARSE = 2**16
-_NEARLY = 1 - 2.0**-6
-# Relative errors of sums shorter than this are looked up.
-_TABULATED = 2**13
+_LEAST = 5e-324
 
 
 class BoundError(ArithmeticError):
@@ -132,6 +128,15 @@ def exact(array: ArrayLike, fmt: Format = FLOAT32) -> Bounded:
     return Bounded(value, np.zeros(value.shape), own=own)
 
 
+def constant(number: float, fmt: Format) -> tuple[Bounded, Format, int]:
+    """Return a constant, the format, and the roundings of a product with it, as `multiply` wants.
+
+    A constant that the format cannot hold is rounded itself.
+    """
+    holds = float(np.dtype(fmt.name).type(number)) == number
+    return exact(number), fmt, 1 if holds else 2
+
+
 def whole(integers: NDArray[np.integer[Any]]) -> Bounded:
     """Take integers as they are: nothing but the very same number agrees."""
     return Bounded(integers.astype(np.float64), np.zeros(integers.shape), integers)
@@ -177,12 +182,26 @@ def multiply_add(a: Bounded, b: Bounded, c: Bounded, fmt: Format) -> Bounded:
     if bound.max(initial=0.0) < relative * fmt.largest:
         return Bounded(value, bound)
     magnitude = np.maximum(b.largest * c.largest, np.abs(value) + bound)
-    return Bounded(value, _unknown_where_overflowing(bound, magnitude, value, fmt))
+    return Bounded(value, unknown_where_overflowing(bound, magnitude, value, fmt))
 
 
 def negative(a: Bounded) -> Bounded:
     """Return -a, which rounds nothing."""
     return Bounded(-a.value, a.error)
+
+
+def square_root(a: Bounded, fmt: Format, roundings: int = 1) -> Bounded:
+    """Return the root of what is not negative: sqrt(a + e) - sqrt(a) = e / (sqrt(a + e) + sqrt(a)).
+
+    One rounding, or more where other ways to the same root make more.
+    """
+    value = np.sqrt(a.value)
+    if a.is_exact:
+        return rounded(value, None, fmt, roundings)
+    down = np.minimum(a.error, a.value)
+    below = down / (np.sqrt(a.value - down) + value + _LEAST)
+    above = a.error / (np.sqrt(a.value + a.error) + value + _LEAST)
+    return rounded(value, np.maximum(below, above), fmt, roundings)
 
 
 def divide(a: Bounded, b: Bounded, fmt: Format) -> Bounded:
@@ -199,102 +218,6 @@ def divide(a: Bounded, b: Bounded, fmt: Format) -> Bounded:
     # The quotient of the values is no guide where the program's divisor may be another.
     value = np.where((smallest <= 0) & (b.error > 0) & ~np.isfinite(value), 0.0, value)
     return rounded(value, error, fmt, 2)
-
-
-def total(a: Bounded, axis: int | None, fmt: Format, accumulators: int = 0) -> Bounded:
-    """Return the sum along `axis`, added in any order: gamma(n - 1) of the sum of magnitudes.
-
-    n counts the terms that are not exactly zero. Source: Higham (2002), section 4.2, eq. 4.4; for
-    `accumulators` see `_Summation`.
-    """
-    length = a.value.size if axis is None else a.shape[axis]
-    how = _Summation(fmt, FLOAT64, length, accumulators, others=0)
-    terms = np.asarray(np.count_nonzero(a.largest, axis=axis))
-    return _summed(
-        np.asarray(a.value.sum(axis=axis)),
-        None if a.is_exact else np.asarray(a.error.sum(axis=axis)),
-        np.asarray(a.largest.sum(axis=axis)),
-        how.relative(terms),
-        fmt,
-    )
-
-
-def dot(
-    x: Bounded, W: Bounded, fmt: Format, bias: Bounded | None = None, accumulators: int = 0
-) -> Bounded:
-    """Return x W (+ bias), with x of shape [n, k] and W of shape [k, m].
-
-    Each product is rounded once and passes through at most as many additions as there are other
-    terms, the bias among them: gamma(k) without, gamma(k + 1) with it, of |x| |W| + |bias|. Here k
-    counts the products that are not exactly zero, since adding zero rounds nothing. Source: Higham
-    (2002), section 3.5, eq. 3.13; for `accumulators` see `_Summation`.
-    """
-    length = x.shape[1]
-    # Magnitudes may be coarse where values may not: float32 is multiplied twice as fast.
-    coarse = FLOAT32 if fmt is FLOAT32 and length < _COARSE else FLOAT64
-    left, right = (a.single if coarse is FLOAT32 else a.largest for a in (x, W))
-    value, magnitude = x.value @ W.value, left @ right
-    error = _dot_error(x, W)
-    if bias is not None:
-        value += bias.value
-        magnitude += bias.single if coarse is FLOAT32 else bias.largest
-        if not bias.is_exact:
-            error = bias.error if error is None else error + bias.error
-    how = _Summation(fmt, coarse, length, accumulators, others=1 if bias is None else 2)
-    rows, columns = (how.relative(_terms(a)).astype(coarse.name) for a in (left, right.T))
-    return _summed(value, error, magnitude, np.minimum.outer(rows, columns), fmt)
-
-
-def _terms(rows: NDArray[Any]) -> NDArray[Any]:
-    """Return how many numbers of each row are not zero, as whole numbers of the rows' type."""
-    present, length = rows != 0, rows.shape[1]
-    if present.all():
-        return np.full(rows.shape[0], length)
-    return np.asarray(present.astype(rows.dtype) @ np.ones(length, rows.dtype))
-
-
-@dataclass(frozen=True)
-class _Summation:
-    """How a program in `fmt` adds `length` terms, some of which may be zero.
-
-    `others` counts the roundings of a term besides the additions to other terms: that of a product,
-    and that of adding a bias. `coarse` is the format in which we add the magnitudes.
-
-    `accumulators`, where it is not 0, says that the program spreads the terms over so many partial
-    sums, none of which gets more than its share, length / accumulators rounded up, and adds these
-    in any order.
-    """
-
-    fmt: Format
-    coarse: Format
-    length: int
-    accumulators: int
-    others: int
-
-    def relative(self, terms: NDArray[Any]) -> Array:
-        """Return the relative error of sums of so many terms that are not zero, growing in it."""
-        counts = terms.astype(np.int_)
-        return _table(self)[counts] if self.length < _TABULATED else self.computed(counts)
-
-    def computed(self, terms: NDArray[np.int_]) -> Array:
-        """Return the same without a table."""
-        program = self.fmt.gamma(self._roundings(terms, self.accumulators))
-        ours = FLOAT64.gamma(self._roundings(terms, 0))
-        return (program + ours) * _understated(terms, self.coarse)
-
-    def _roundings(self, terms: NDArray[np.int_], accumulators: int) -> NDArray[np.int_]:
-        """Return the roundings of a term. Adding zero rounds nothing, so additions merge others."""
-        additions = terms - 1
-        if accumulators:
-            share = -(-self.length // accumulators)
-            within, between = np.minimum(terms, share) - 1, np.minimum(terms, accumulators) - 1
-            additions = np.minimum(additions, within + between)
-        return np.where(terms > 0, additions + self.others, max(self.others - 1, 0))
-
-
-@lru_cache(maxsize=64)
-def _table(how: _Summation) -> Array:
-    return how.computed(np.arange(how.length + 1))
 
 
 def accuracy(ulps: float, fmt: Format) -> float:
@@ -350,28 +273,6 @@ def _product_error(a: Bounded, b: Bounded) -> Array | None:
     return error if b.is_exact else error + np.abs(a.value) * b.error
 
 
-def _dot_error(x: Bounded, W: Bounded) -> Array | None:
-    """Return the error that x W inherits: |x| dW + dx (|W| + dW)."""
-    if x.is_exact and W.is_exact:
-        return None
-    error = np.zeros((x.shape[0], W.shape[1]))
-    if not W.is_exact:
-        error += np.abs(x.value) @ W.error
-    if not x.is_exact:
-        error += x.error @ W.largest
-    error *= _understated(np.asarray(x.shape[1]), FLOAT64)
-    return error
-
-
-def _understated(terms: NDArray[np.int_], by: Format) -> Array:
-    """Return by what to multiply a sum of so many magnitudes, or products of them, made in `by`.
-
-    Each magnitude is rounded once, and so is each product; the bound that is made of the sum is
-    rounded four times more.
-    """
-    return np.asarray(1 / (1 - by.gamma(terms + 8)))
-
-
 def _bounded(
     value: Array, error: Array | None, relative: float, flushed: float, fmt: Format
 ) -> Bounded:
@@ -386,32 +287,22 @@ def _bounded(
     if bound.max(initial=0.0) < relative * fmt.largest:
         return Bounded(value, bound)
     magnitude = np.abs(value) if error is None else np.abs(value) + error
-    return Bounded(value, _unknown_where_overflowing(bound, magnitude, value, fmt))
-
-
-def _summed(
-    value: Array, error: Array | None, magnitude: Reals, relative: Reals, fmt: Format
-) -> Bounded:
-    """Return a sum whose own error is `relative` of the magnitude of its terms.
-
-    A program may flush each product and each partial sum to zero: `tiny / unit` for each of them,
-    since `relative` is at least `unit` for each.
-    """
-    own = magnitude + magnitude.dtype.type((2 + 2.0**-10) * fmt.tiny / fmt.unit)
-    own *= relative
-    bound = own.astype(np.float64)
-    if error is not None:
-        bound += error * SLACK
-    if magnitude.max(initial=0.0) < fmt.largest * _NEARLY:
-        return Bounded(value, bound)
-    most = magnitude.astype(np.float64) / _NEARLY
-    return Bounded(value, _unknown_where_overflowing(bound, most, value, fmt))
+    return Bounded(value, unknown_where_overflowing(bound, magnitude, value, fmt))
 
 
 def _accurate_to(value: Array, error: Array | None, ulps: float, fmt: Format) -> Bounded:
     return _bounded(value, error, accuracy(ulps, fmt), fmt.tiny, fmt)
 
 
-def _unknown_where_overflowing(bound: Array, magnitude: Array, value: Array, fmt: Format) -> Array:
+def unless_overflowing(result: Bounded, magnitude: Array, fmt: Format) -> Bounded:
+    """Return the result, unknown where a partial result of that magnitude may overflow."""
+    if magnitude.max(initial=0.0) < fmt.largest:
+        return result
+    return Bounded(
+        result.value, unknown_where_overflowing(result.error, magnitude, result.value, fmt)
+    )
+
+
+def unknown_where_overflowing(bound: Array, magnitude: Array, value: Array, fmt: Format) -> Array:
     """Where a partial result may overflow, nothing is known of the program's number."""
     return np.where(magnitude < fmt.largest, bound, np.where(np.isnan(value), 0.0, np.inf))
