@@ -20,6 +20,9 @@ LOGITS = {
     "two classes": lambda r: r.standard_normal((7, 2)),
     "one sample": lambda r: r.standard_normal((1, 10)),
     "sure of the right class": lambda r: np.eye(7) * 20 - 10,
+    "large": lambda r: r.standard_normal((7, 10)) * 3 + 40,
+    "one large sample": lambda r: r.standard_normal((1, 10)) * 3 + 60,
+    "large and equal": lambda r: np.full((1, 10), 80.3),
 }
 
 
@@ -49,8 +52,21 @@ def loss_from_p(z: np.ndarray, y: np.ndarray, order: Sum, off: int) -> np.ndarra
     return -logarithm(p[np.arange(len(z)), y], off)
 
 
+def loss_without_maximum(z: np.ndarray, y: np.ndarray, order: Sum, off: int) -> np.ndarray:
+    return logarithm(order(list(exponentials(z, off).T)), off) - z[np.arange(len(z)), y]
+
+
+def loss_from_log_sum_exp(z: np.ndarray, y: np.ndarray, order: Sum, off: int) -> np.ndarray:
+    most = z.max(axis=1)
+    sums = order(list(exponentials(z - most[:, None], off).T))
+    return (most + logarithm(sums, off)) - z[np.arange(len(z)), y]
+
+
+LOSSES = [loss_from_logits, loss_from_p, loss_without_maximum, loss_from_log_sum_exp]
+
+
 @pytest.mark.parametrize("logits", LOGITS)
-@pytest.mark.parametrize("losses", [loss_from_logits, loss_from_p])
+@pytest.mark.parametrize("losses", LOSSES)
 @pytest.mark.parametrize("off", [0, 3], ids=["rounded", "off by 3"])
 @pytest.mark.parametrize("order", ORDERS, ids=lambda o: o.__name__)
 def test_the_loss_by_either_formula_is_covered(logits: str, losses, off: int, order: Sum):
