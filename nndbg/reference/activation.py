@@ -168,7 +168,7 @@ class Powers:
         # Beyond that a power is zero whatever its argument.
         rounded = np.minimum(self.gap + 2 * z.error, _VANISHED) * self.unit
         self.error = rounded + bounded.accuracy(exp_ulps, fmt)
-        mean = self.unit * np.log(classes)
+        mean = np.full(self.sums.shape, self.unit * np.log(classes))
         if z.is_exact:
             mean = (rounded * self.value).sum(axis=1, keepdims=True) / self.sums
         adding = fmt.gamma(classes - 1) + FLOAT64.gamma(classes - 1)
