@@ -14,6 +14,7 @@ from nndbg.finding import ALL_AUDITS, Audit
 from nndbg.hunt import check_steps
 from nndbg.inferior import LiveSource
 from nndbg.layermap import MAIN_PHASE, load_map
+from nndbg.memory import keep_freed_memory
 from nndbg.report import Report
 from nndbg.session import Session
 from nndbg.trajectory import follow_steps
@@ -39,6 +40,7 @@ def open(
     follow; `audits` what to look into besides the numbers; `timeout` how many seconds the program
     may take from one boundary to the next. Raises UsageError or MapError.
     """
+    keep_freed_memory()
     placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
     return Session(LiveSource(placed, arguments, timeout, audits=audits), modes, audits)
 

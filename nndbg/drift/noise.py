@@ -11,6 +11,9 @@ probabilistic rounding error analysis", SISC 41, 2019, theorem 2.4).
 
 from __future__ import annotations
 
+import math
+from typing import overload
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -23,8 +26,14 @@ from nndbg.reference import FLOAT32, FLOAT64, Bounded, Format
 class RandomWalk(Format):
     """A format whose n roundings add up to sqrt(n) of them."""
 
-    def gamma(self, n: int | NDArray[np.int_]) -> NDArray[np.float64]:
+    @overload
+    def gamma(self, n: int) -> float: ...
+    @overload
+    def gamma(self, n: NDArray[np.int_]) -> NDArray[np.float64]: ...
+    def gamma(self, n: int | NDArray[np.int_]) -> float | NDArray[np.float64]:
         """Return the likely relative error of n rounded operations: sqrt(n) u."""
+        if isinstance(n, int):
+            return math.sqrt(n) * self.unit
         return np.asarray(np.sqrt(n) * self.unit)
 
 

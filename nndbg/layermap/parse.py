@@ -249,6 +249,12 @@ class _Parser:
                     (*key, name),
                     f"op {op} has {name} = {value!r}; wanted a number or a fraction in quotes",
                 )
+            if name == "accumulators" and not (stated[name] >= 0 and stated[name].is_integer()):
+                self.fail(
+                    (*key, name),
+                    f"op {op} has accumulators = {value!r}; wanted how many partial sums the "
+                    "program spreads a sum over, or 0 for any order",
+                )
             if name.endswith("_ulps") and stated[name] < 0:
                 self.fail((*key, name), f"op {op} has {name} = {value!r}; an error is not negative")
         return MappingProxyType({**kind.parameters, **stated})

@@ -118,7 +118,7 @@ def test_a_buffer_knows_its_extents_for_given_sizes():
 
 def test_parameters_are_stated_or_the_kind_s_own():
     dense, loss = parse().ops
-    assert dict(dense.parameters) == {}
+    assert dict(dense.parameters) == {"accumulators": 0}
     assert dict(loss.parameters) == {"exp_ulps": 2.5, "log_ulps": 4}
 
 
@@ -443,7 +443,7 @@ REFUSED = {
         'kind = "dense"',
         'kind = "zzzzz"',
         'kind = "zzzzz"',
-        "Known: cross_entropy, dense, dense_grad_bias",
+        "Known: adam, add, argmax, cross_entropy, dense, dense_grad_bias",
     ),
     "an unknown key of an op": (
         'out = "z"',
@@ -672,8 +672,16 @@ done = "enter:done"
         ('y = { dtype = "u8"', 'y = { dtype = "f32"'),
         ('x = { dtype = "f32"', 'x = { dtype = "u8"'),
         ("exp_ulps = 2.5", "exp_ulps = -1"),
+        ('out = "z"\n', 'out = "z"\naccumulators = -1\n'),
+        ('out = "z"\n', 'out = "z"\naccumulators = 2.5\n'),
     ],
-    ids=["labels that are floats", "a layer of bytes", "an accuracy below zero"],
+    ids=[
+        "labels that are floats",
+        "a layer of bytes",
+        "an accuracy below zero",
+        "accumulators below zero",
+        "half an accumulator",
+    ],
 )
 def test_operands_that_no_kind_computes_with_are_refused(old: str, new: str):
     with pytest.raises(MapError, match=r"demo.toml:\d+: "):
