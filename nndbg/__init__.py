@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nndbg.api import check, open
+    from nndbg.api import blame, check, open
     from nndbg.compare import Mode, Status, Verdict
     from nndbg.errors import GdbError, MapError, NndbgError, ProgramError, UsageError
     from nndbg.report import Report
@@ -31,12 +31,13 @@ __all__ = [
     "Status",
     "UsageError",
     "Verdict",
+    "blame",
     "check",
     "open",
 ]
 
 _HOMES = {
-    "nndbg.api": ("check", "open"),
+    "nndbg.api": ("blame", "check", "open"),
     "nndbg.compare": ("Mode", "Status", "Verdict"),
     "nndbg.errors": ("GdbError", "MapError", "NndbgError", "ProgramError", "UsageError"),
     "nndbg.report": ("Report",),

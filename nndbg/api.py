@@ -1,12 +1,14 @@
-"""What `import nndbg` offers: open a program, or check it."""
+"""What `import nndbg` offers: open a program, check it, ask who wrote a number."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 
 from nndbg.compare import Mode
+from nndbg.culprit import Blame, parse_place, writes_of
 from nndbg.elf import read_executable
 from nndbg.hunt import check_steps
 from nndbg.inferior import LiveSource
@@ -56,3 +58,28 @@ def check(
         program, map=map, phase=phase, arguments=arguments, modes=modes, timeout=timeout
     ) as session:
         return check_steps(session, steps)
+
+
+def blame(
+    program: StrPath,
+    element: str,
+    *,
+    step: int = 0,
+    op: str | None = None,
+    map: StrPath | None = None,
+    phase: str = MAIN_PHASE,
+    arguments: Sequence[str] = (),
+    timeout: float = DEFAULT_TIMEOUT,
+    debug_registers: bool = True,
+) -> Blame:
+    """Return who wrote `element`, such as `z1[3,17]`, in `step` until `op` was done.
+
+    Without an `op` it is the first that has the buffer as an output. Where `debug_registers` is
+    false, or the machine has none, the program's stores are watched by breakpoints. Raises
+    UsageError or MapError, ProgramError and GdbError.
+    """
+    placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
+    source = LiveSource(placed, arguments, timeout)
+    with closing(source):
+        place = parse_place(element, placed.layer_map)
+        return writes_of(source, place, step, op, timeout, debug_registers)

@@ -22,8 +22,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nndbg.api import DEFAULT_TIMEOUT
+from nndbg.api import blame as find_writes
 from nndbg.api import open as open_session
 from nndbg.compare import Mode
+from nndbg.culprit.words import as_json, as_text
 from nndbg.dataset import prepare
 from nndbg.doctor import Health, examine
 from nndbg.elf import read_executable
@@ -67,14 +69,7 @@ class Steps(click.ParamType[range]):
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what every command that runs a program takes."""
     for option in (
-        click.option(
-            "--timeout",
-            type=click.FloatRange(0, min_open=True),
-            default=DEFAULT_TIMEOUT,
-            show_default=True,
-            metavar="SECONDS",
-            help="How long the program may take from one boundary to the next.",
-        ),
+        _timeout_option,
         _phase_option,
         _map_option,
         _program_argument("./mnist"),
@@ -102,6 +97,14 @@ _phase_option = click.option(
     default=MAIN_PHASE,
     show_default=True,
     help="Which kind of step to follow, as the layer map names it.",
+)
+_timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=DEFAULT_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the program may take from one boundary to the next.",
 )
 _step_number = click.IntRange(0, 2**63 - 1)
 
@@ -196,6 +199,59 @@ def check(
         _say(report.error)
         return ExitCode.PROGRAM
     return ExitCode.AGREES if report.agrees else ExitCode.DIVERGED
+
+
+@commands.command(cls=ProgramCommand)
+@click.argument("program", type=click.Path(path_type=Path))
+@click.argument("element")
+@click.option("--step", type=_step_number, default=0, show_default=True, help="In which step.")
+@click.option("--op", metavar="OP", help="Until which op; unless given, the first that writes it.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "json"]),
+    default="terminal",
+    show_default=True,
+    help="How to write the history.",
+)
+@click.option(
+    "--debug-registers/--no-debug-registers",
+    default=True,
+    show_default=True,
+    help="Watch with the processor's debug registers, or by breakpoints on all stores.",
+)
+@_timeout_option
+@_phase_option
+@_map_option
+@click.pass_obj
+def blame(
+    arguments: tuple[str, ...],
+    program: Path,
+    element: str,
+    step: int,
+    op: str | None,
+    form: str,
+    debug_registers: bool,
+    timeout: float,
+    phase: str,
+    map_file: Path | None,
+) -> None:
+    """Who wrote ELEMENT of PROGRAM, such as 'z1[3,17]', in a step until an op was done?
+
+    What follows `--` are the program's arguments.
+    """
+    found = find_writes(
+        program,
+        element,
+        step=step,
+        op=op,
+        map=map_file,
+        phase=phase,
+        arguments=arguments,
+        timeout=timeout,
+        debug_registers=debug_registers,
+    )
+    sys.stdout.write(as_json(found) if form == "json" else as_text(found))
 
 
 @commands.group(name="map")

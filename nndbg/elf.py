@@ -93,6 +93,18 @@ class Executable:
                     "Link it again."
                 ) from error
 
+    def read(self, address: int, size: int) -> bytes:
+        """Return what the file has at an address as linked; short where the file ends before."""
+        start, data = next(
+            ((a, d) for a, d in self._contents if a <= address < a + len(d)), (0, b"")
+        )
+        return data[address - start : address - start + size] if data else b""
+
+    def symbol_at(self, address: int) -> Symbol | None:
+        """Return the data symbol that holds `address`; the smallest where several do."""
+        holding = (s for s in self.symbols.values() if s.address <= address < s.address + s.size)
+        return min(holding, key=lambda s: s.size, default=None)
+
     def probe_addresses(self, provider: str, name: str) -> tuple[int, ...]:
         """Return the sites of the probe `provider:name` in order of address."""
         return tuple(
@@ -132,6 +144,15 @@ class Executable:
                 found.append(start)
             previous = row
         return tuple(found)
+
+    @cached_property
+    def _contents(self) -> tuple[tuple[int, bytes], ...]:
+        """What is loaded from the file, by first address."""
+        with self.path.open("rb") as stream:
+            return tuple(
+                (segment["p_vaddr"], bytes(segment.data()))
+                for segment in ELFFile(stream).iter_segments("PT_LOAD")
+            )
 
     @cached_property
     def _functions(self) -> tuple[list[int], list[Symbol]]:

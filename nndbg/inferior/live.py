@@ -148,6 +148,16 @@ class LiveSource:
             self._inferior = None
 
     @property
+    def inferior(self) -> Inferior:
+        """The program where it stands, for those who look closer than from stop to stop."""
+        return self._running
+
+    @property
+    def placed(self) -> PlacedMap:
+        """The map with the addresses of everything that it names."""
+        return self._placed
+
+    @property
     def _running(self) -> Inferior:
         if self._inferior is None:
             raise ProgramError("the program is not running.")
