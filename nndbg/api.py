@@ -7,13 +7,14 @@ from contextlib import closing
 from os import PathLike
 from pathlib import Path
 
-from nndbg.compare import Mode
-from nndbg.culprit import Blame, parse_place, writes_of
+from nndbg.compare import Mode, Verdict
+from nndbg.culprit import Blame, accuse, parse_place, writes_of
+from nndbg.diagnose import Evidence
 from nndbg.elf import read_executable
-from nndbg.hunt import check_steps
+from nndbg.hunt import Accuse, check_steps
 from nndbg.inferior import LiveSource
 from nndbg.layermap import MAIN_PHASE, load_map
-from nndbg.report import Report
+from nndbg.report import Culprit, Report
 from nndbg.session import Session
 
 StrPath = str | PathLike[str]
@@ -49,15 +50,37 @@ def check(
     arguments: Sequence[str] = (),
     modes: Collection[Mode] = (Mode.LOCAL,),
     timeout: float = DEFAULT_TIMEOUT,
+    culprit: bool = True,
 ) -> Report:
     """Check every op of `steps` and return the report, true where all agrees.
 
+    The program is run again to find who made the first wrong number, unless `culprit` is false.
     Raises UsageError or MapError before anything runs; a program that fails is in the report.
     """
     with open(
         program, map=map, phase=phase, arguments=arguments, modes=modes, timeout=timeout
     ) as session:
-        return check_steps(session, steps)
+        accused = None
+        if culprit:
+            accused = accuser(program, map=map, phase=phase, arguments=arguments, timeout=timeout)
+        return check_steps(session, steps, accuse=accused)
+
+
+def accuser(
+    program: StrPath,
+    *,
+    map: StrPath | None = None,
+    phase: str = MAIN_PHASE,
+    arguments: Sequence[str] = (),
+    timeout: float = DEFAULT_TIMEOUT,
+) -> Accuse:
+    """Return what finds the culprit of a wrong output, by running the program again."""
+
+    def search(verdict: Verdict, evidence: Evidence | None) -> Culprit | None:
+        placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
+        return accuse(LiveSource(placed, arguments, timeout), verdict, evidence, timeout)
+
+    return search
 
 
 def blame(

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nndbg.api import DEFAULT_TIMEOUT
+from nndbg.api import DEFAULT_TIMEOUT, accuser
 from nndbg.api import blame as find_writes
 from nndbg.api import open as open_session
 from nndbg.compare import Mode
@@ -144,6 +144,12 @@ def run(
     "--until-first", is_flag=True, help="Stop after the first step in which something is wrong."
 )
 @click.option(
+    "--culprit/--no-culprit",
+    default=True,
+    show_default=True,
+    help="Run again to find the instruction that made the first wrong number.",
+)
+@click.option(
     "--mode",
     type=click.Choice(["local", "chain", "both"]),
     default="local",
@@ -175,6 +181,7 @@ def check(
     timeout: float,
     steps: range,
     until_first: bool,
+    culprit: bool,
     mode: str,
     form: str,
     output: Path | None,
@@ -187,10 +194,13 @@ def check(
     session = open_session(
         program, map=map_file, phase=phase, arguments=arguments, modes=modes, timeout=timeout
     )
+    accuse = None
+    if culprit:
+        accuse = accuser(program, map=map_file, phase=phase, arguments=arguments, timeout=timeout)
     advance: Advance
     with session, _progress("steps", len(steps)) as advance:
         report = check_steps(
-            session, steps, lambda step: advance(step + 1 - steps.start), until_first
+            session, steps, lambda step: advance(step + 1 - steps.start), until_first, accuse
         )
     write_report(report, form, output)
     if report.wrong:

@@ -9,7 +9,10 @@ from nndbg.diagnose import Diagnosis, Evidence, diagnose
 from nndbg.errors import GdbError, ProgramError
 from nndbg.ledger import Observation
 from nndbg.report import Report
+from nndbg.report.model import Culprit
 from nndbg.session import Session
+
+Accuse = Callable[[Verdict, Evidence | None], Culprit | None]
 
 # Fewer steps than this are checked at every op at once: a sweep would save nothing.
 _WORTH_A_SWEEP = 8
@@ -20,12 +23,15 @@ def check_steps(
     steps: range,
     progress: Callable[[int], None] = lambda step: None,
     until_first: bool = False,
+    accuse: Accuse | None = None,
 ) -> Report:
     """Judge every op of `steps` (consecutive, not empty); calls `progress` after each step.
 
     Many steps are swept: the program stops once or twice a step. Where a sweep finds something
     wrong, that step is run again and judged at every op, and so are all after it. With
     `until_first` the run ends with the first step that is wrong.
+
+    `accuse` is asked who made the first wrong output, once the run is over.
 
     A program that fails on the way, or GDB that dies, ends the run: the report holds what was
     judged before, and the error in words.
@@ -44,12 +50,17 @@ def check_steps(
                 break
     except (ProgramError, GdbError) as problem:
         error = str(problem)
+    culprit = None
+    if accuse is not None and run.first_wrong is not None:
+        session.close()
+        culprit = accuse(run.first_wrong, run.evidence)
     return Report(
         program=session.program,
         steps=tuple(done),
         verdicts=tuple(run.verdicts),
         error=error,
         diagnosis=run.diagnosis(),
+        culprit=culprit,
     )
 
 
@@ -100,9 +111,13 @@ class _Run:
                 self.first_wrong = verdict
                 self._evidence = observation.evidence
 
+    @property
+    def evidence(self) -> Evidence | None:
+        """What is known of the first wrong output beyond its verdict."""
+        if self.first_wrong is None:
+            return None
+        return self._evidence.get(self.first_wrong.subject.buffer)
+
     def diagnosis(self) -> tuple[Diagnosis, ...]:
         """Return what explains the first wrong output."""
-        if self.first_wrong is None:
-            return ()
-        known = self._evidence.get(self.first_wrong.subject.buffer)
-        return diagnose(known) if known is not None else ()
+        return diagnose(self.evidence) if self.evidence is not None else ()

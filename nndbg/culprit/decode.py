@@ -73,8 +73,9 @@ class Instruction:
     """One instruction; registers by their full names: rax, zmm0, k1, flags.
 
     `operands` are the registers in the order written, "" for one that is no register, and `names`
-    the same as written (ymm4 for zmm4). `kills` are those whose whole contents it replaces.
-    `target` is where a direct branch or call goes.
+    the same as written (ymm4 for zmm4). `kills` are those whose whole contents it replaces, `data`
+    those that it reads for their value and not for an address. `target` is where a direct branch or call goes, `named` the
+    address that a lea has in itself.
     """
 
     address: int
@@ -84,12 +85,14 @@ class Instruction:
     reads: frozenset[str]
     writes: frozenset[str]
     kills: frozenset[str]
+    data: tuple[str, ...]
     memory: tuple[Access, ...]
     operands: tuple[str, ...]
     names: tuple[str, ...]
     mask: str
     immediate: int | None
     target: int | None
+    named: int | None
     flow: int
     stack: int
     is_string: bool
@@ -227,7 +230,8 @@ def _instruction(decoded: Decoded) -> Instruction:
     )
     operands = tuple(full(register) if register else "" for register in registers)
     mnemonic = _MNEMONICS[decoded.mnemonic]
-    is_string = mnemonic in _STRINGS and not any(operands[:1])
+    # The string instruction movsd has a namesake that moves a double.
+    is_string = mnemonic in _STRINGS and (mnemonic.startswith("stos") or not any(operands))
     memory = tuple(
         Access(
             base=full(used.base),
@@ -256,18 +260,42 @@ def _instruction(decoded: Decoded) -> Instruction:
         reads=frozenset(reads - {"none"}),
         writes=frozenset(writes - {"none"}),
         kills=frozenset(kills - {"none"}),
+        data=_data(decoded, info, reads),
         memory=memory,
         operands=operands,
         names=tuple(_NAMES[register] if register else "" for register in registers),
         mask=full(decoded.op_mask) if decoded.has_op_mask else "",
         immediate=_immediate(decoded),
         target=decoded.near_branch_target if direct else None,
+        named=_named(decoded),
         flow=decoded.flow_control,
         stack=_stack(decoded, mnemonic, operands),
         is_string=is_string,
         is_broadcast=decoded.is_broadcast,
         is_zeroing=_is_zeroing(mnemonic, operands),
     )
+
+
+def _data(decoded: Decoded, info: Any, reads: set[str]) -> tuple[str, ...]:
+    """Return the registers that are read for their value: operands, implicit ones, the mask."""
+    written = {
+        full(decoded.op_register(n)): info.op_access(n)
+        for n in reversed(range(decoded.op_count))
+        if decoded.op_kind(n) == OpKind.REGISTER
+    }
+    found = [name for name, access in written.items() if access in _READS]
+    for n in range(decoded.op_count):
+        if decoded.op_kind(n) == OpKind.REGISTER and info.op_access(n) in _READS:
+            found.append(full(decoded.op_register(n)))
+    if decoded.mnemonic == Mnemonic.LEA:
+        return tuple(sorted(reads - {"none", "rip"}))
+    address = {full(m.base) for m in info.used_memory()} | {
+        full(m.index) for m in info.used_memory()
+    }
+    implicit = reads - written.keys() - address
+    if decoded.has_op_mask:
+        implicit.add(full(decoded.op_mask))
+    return tuple(dict.fromkeys([*found, *sorted(implicit - {"none", "rip", "rsp"})]))
 
 
 def full(register: Register_) -> str:
@@ -281,6 +309,15 @@ def _immediate(decoded: Decoded) -> int | None:
         if OpKind.IMMEDIATE8 <= kind <= OpKind.IMMEDIATE32TO64:
             return int(decoded.immediate(number))
     return None
+
+
+def _named(decoded: Decoded) -> int | None:
+    if decoded.mnemonic != Mnemonic.LEA:
+        return None
+    if decoded.is_ip_rel_memory_operand:
+        return int(decoded.ip_rel_memory_address)
+    alone = decoded.memory_base == Register.NONE and decoded.memory_index == Register.NONE
+    return int(decoded.memory_displacement) if alone else None
 
 
 def _stack(decoded: Decoded, mnemonic: str, operands: tuple[str, ...]) -> int:

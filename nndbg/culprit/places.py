@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,6 +84,11 @@ class Places:
                 index = np.unravel_index(flat, extents) if extents else ()
                 return Place(name, tuple(int(i) for i in index), offset)
         return None
+
+    def counts(self, buffer: str) -> set[int]:
+        """Return how many elements its axes have, and how many it has in all."""
+        extents = self._map.buffers[buffer].extents(self._sizes)
+        return {*extents, math.prod(extents)}
 
     def value(self, buffer: str, data: bytes) -> float | int:
         """Return the number that the bytes of an element hold."""

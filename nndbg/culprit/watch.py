@@ -83,6 +83,7 @@ class Watch:
         self._width = self.places.width(place.buffer)
         self._stores: dict[int, Instruction] = {}
         self.writes: list[Write] = []
+        self.arrivals: list[Arrival] = []
         self.reads = 0
         self.notes: list[str] = []
         self.means = "hardware watchpoint"
@@ -98,6 +99,11 @@ class Watch:
         data = bytes(self._inferior.memory.read(self._address, self._width))
         return self.places.value(self.place.buffer, data)
 
+    @property
+    def span(self) -> range:
+        """The bytes of the element, as loaded."""
+        return range(self._address, self._address + self._width)
+
     def follow(self, seconds: float = 60.0) -> None:
         """Collect every write; what takes longer than `seconds` is cut short."""
         pending: list[Write] = []
@@ -105,6 +111,7 @@ class Watch:
         for number, event in enumerate(walk(self._source, self._timeout)):
             if isinstance(event, Arrival):
                 op = event.ops[0] if event.ops else None
+                self.arrivals.append(event)
                 self.writes += [replace(write, op=op) for write in pending]
                 pending.clear()
                 if event.begins_step or self._until in event.ops:

@@ -1,5 +1,5 @@
 """The whole answer of a check: one model, one renderer a file."""
 
-from nndbg.report.model import First, Report
+from nndbg.report.model import Culprit, First, Report, Suspect
 
-__all__ = ["First", "Report"]
+__all__ = ["Culprit", "First", "Report", "Suspect"]

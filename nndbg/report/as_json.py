@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from nndbg.compare import Distance, Element, Verdict
-from nndbg.report.model import First, Report
+from nndbg.report.model import Culprit, First, Report, Suspect
 
 SCHEMA = "nndbg-report/1"
 
@@ -57,7 +57,27 @@ def _first(first: First) -> dict[str, Any]:
             {"kind": d.kind, "says": d.says, "explains": d.explains, "of": d.of}
             for d in first.diagnosis
         ],
-        "culprit": None,
+        "culprit": _culprit(first.culprit) if first.culprit else None,
+    }
+
+
+def _culprit(culprit: Culprit) -> dict[str, Any]:
+    return {
+        **_suspect(culprit.likeliest),
+        "element": culprit.element,
+        "candidates": [_suspect(suspect) for suspect in culprit.candidates],
+        "notes": list(culprit.notes),
+    }
+
+
+def _suspect(suspect: Suspect) -> dict[str, Any]:
+    return {
+        "address": f"{suspect.address:#x}",
+        "function": suspect.function,
+        "file": suspect.file,
+        "line": suspect.line,
+        "instruction": suspect.instruction,
+        "says": suspect.says,
     }
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nndbg.compare import Status
-from nndbg.report.model import First, Report
+from nndbg.report.model import Culprit, First, Report
 from nndbg.report.outputs import (
     SYMBOLS,
     compared,
@@ -95,3 +95,21 @@ def _first(first: First) -> Iterable[Text]:
         yield Text(f"  worst: {place(verdict)}")
         for name, value in compared(verdict.worst):
             yield Text(f"    {name:<10} {value}")
+    if first.culprit is not None:
+        yield from _culprit(first.culprit)
+
+
+def _culprit(culprit: Culprit) -> Iterable[Text]:
+    likeliest, *others = culprit.candidates
+    yield Text.assemble(
+        ("Culprit: ", "bold"), f"{line(likeliest.place)} in {line(likeliest.function)}"
+    )
+    yield Text(f"  {line(likeliest.instruction)}")
+    yield Text(f"  {line(likeliest.says)}")
+    if others:
+        yield Text("  or else:")
+    for suspect in others:
+        what = f"{line(suspect.place)}  {line(suspect.instruction)}"
+        yield Text(f"    {what}  ({line(suspect.says)})")
+    for note in culprit.notes:
+        yield Text(f"  {line(note)}")
