@@ -146,6 +146,11 @@ class Executable:
         return tuple(found)
 
     @cached_property
+    def has_lines(self) -> bool:
+        """Whether it has any line information."""
+        return bool(self._lines[0])
+
+    @cached_property
     def _contents(self) -> tuple[tuple[int, bytes], ...]:
         """What is loaded from the file, by first address."""
         with self.path.open("rb") as stream:

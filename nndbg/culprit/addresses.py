@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 from nndbg.culprit.decode import Access, Instruction
-from nndbg.culprit.places import Places
+from nndbg.culprit.loops import frame
+from nndbg.culprit.places import Place, Places
 from nndbg.culprit.slicing import Slice, Trace, address_slice
+
+Right = Callable[[Place], bool]
+_LARGEST_SIZE = 1 << 31
 
 
 def blame_address(
@@ -14,38 +19,106 @@ def blame_address(
     index: int,
     access: Access,
     places: Places,
-    meant: set[str],
+    meant: Sequence[str],
+    right: Right,
     since: int | None = None,
 ) -> Iterator[tuple[int, str]]:
     """Yield the instructions that made an operand's address, the likeliest first.
 
-    `meant` are the buffers of which one was meant. Where the same instruction was right before,
-    `since` is when: then what moved the address on is to blame, and not where it began.
+    `meant` are the buffers of which one was meant, `right` says which elements would have been.
+    Where the same instruction was right before, `since` is when: then what moved the address on is
+    to blame, and not where it began.
     """
     span = trace.span(index, access)
     hit = places.at(span.start)
     made = address_slice(trace, index, access.registers)
+    yield from _wrong_index(trace, made, places, meant, right)
+    if access.displacement and "rip" not in access.registers:
+        shifted = places.at(span.start - access.displacement)
+        if shifted is not None and right(shifted):
+            yield trace.addresses[index], f"is {access.displacement} bytes off in itself"
     bases = _bases(trace, made, places, hit.buffer if hit else None)
-    moves = [node for node in reversed(made.ordered) if since is None or node > since]
-    if hit is not None and hit.buffer not in meant:
+    elsewhere = hit is None or hit.buffer not in meant
+    if elsewhere or _is_exchanged(trace, index, access, places, meant, right):
+        what = hit.buffer if hit is not None else _unknown(trace, span.start)
         for node in bases:
-            yield trace.addresses[node], f"points to {hit.buffer}"
+            yield trace.addresses[node], f"points to {what}"
         bases = []
-    sizes = _sizes(trace, made, places.counts(hit.buffer) if hit else set())
-    if since is not None:
-        for node, value in sizes:
-            yield trace.addresses[node], f"the address moves by {value}"
-        for node in moves:
-            yield trace.addresses[node], "moves the address"
+    sizes = _sizes(trace, made, _strides(places, hit))
+    moves = _moves(trace, made, access, since)
+    for node, value in sizes:
+        yield trace.addresses[node], f"the address is made with {value}"
+    if since is None:
         for node in bases:
             yield trace.addresses[node], "the address begins here"
-    else:
-        for node, value in sizes:
-            yield trace.addresses[node], f"the address is made with {value}"
-        for node in bases:
-            yield trace.addresses[node], "the address begins here"
-        for node in moves:
-            yield trace.addresses[node], "makes the address"
+    for node in moves:
+        yield trace.addresses[node], "moves the address"
+    for node in bases:
+        yield trace.addresses[node], "the address begins here"
+
+
+def _wrong_index(
+    trace: Trace, made: Slice, places: Places, meant: Sequence[str], right: Right
+) -> Iterator[tuple[int, str]]:
+    """Yield what is wrong with an index that the address was made with, if that is what is wrong."""
+    for leaf in reversed(made.leaves):
+        hit = places.at(leaf.address)
+        if hit is None or hit.buffer not in meant or right(hit):
+            continue
+        yield trace.addresses[leaf.index], f"takes {hit} as the index"
+        # The pointer did not come along: what did, in the same loop, stands where it should.
+        for node in _moved_since(trace, leaf.index):
+            yield trace.addresses[node], f"moves on in the loop, and the address of {hit} does not"
+        return
+
+
+def _moved_since(trace: Trace, index: int) -> list[int]:
+    """Return what updates a register by itself between the last turn of the loop and this one."""
+    address = trace.addresses[index]
+    before = [n for n in range(index) if trace.addresses[n] == address]
+    if not before:
+        return []
+    begin, end = frame(trace, index)
+    found: list[int] = []
+    function = trace.code.executable.function_at(address)
+    for node in range(before[-1] + 1, index):
+        instruction = trace.instructions[node]
+        if instruction is None or not begin <= node <= end:
+            continue
+        if trace.code.executable.function_at(instruction.address) == function and (
+            set(instruction.data) & instruction.writes - {"flags"}
+        ):
+            found.append(node)
+    return found
+
+
+def _is_exchanged(
+    trace: Trace,
+    index: int,
+    access: Access,
+    places: Places,
+    meant: Sequence[str],
+    right: Right,
+) -> bool:
+    """Whether all that the instruction touched is right once another buffer is put in its place."""
+    hit = places.at(trace.span(index, access).start)
+    if hit is None:
+        return False
+    begin, end = frame(trace, index)
+    here = trace.addresses[index]
+    touched = [
+        trace.span(n, access).start
+        for n in range(begin, min(end + 1, len(trace)))
+        if trace.addresses[n] == here
+    ][:64]
+    origin = places.start(hit.buffer)
+    for name in meant:
+        if name == hit.buffer:
+            continue
+        moved = [places.at(at - origin + places.start(name)) for at in touched]
+        if moved[1:] and all(place is not None and right(place) for place in moved):
+            return True
+    return False
 
 
 def _bases(trace: Trace, made: Slice, places: Places, buffer: str | None) -> list[int]:
@@ -58,7 +131,8 @@ def _bases(trace: Trace, made: Slice, places: Places, buffer: str | None) -> lis
         if value is None:
             continue
         hit = places.at(value)
-        if hit is not None and (buffer is None or hit.buffer == buffer):
+        named = instruction.named is not None
+        if (hit is not None and hit.buffer == buffer) or (buffer is None and named):
             found.append(node)
     return found
 
@@ -72,14 +146,50 @@ def _constant(instruction: Instruction, offset: int) -> int | None:
     return None
 
 
+def _unknown(trace: Trace, address: int) -> str:
+    symbol = trace.code.executable.symbol_at(address - trace.offset)
+    return symbol.name if symbol is not None else "what is no buffer"
+
+
+def _strides(places: Places, hit: Place | None) -> set[int]:
+    """Return the distances that the elements of a buffer have along its axes."""
+    if hit is None:
+        return set()
+    extents = places.extents(hit.buffer)
+    return {math.prod(extents[axis:]) for axis in range(len(extents) + 1)}
+
+
 def _sizes(trace: Trace, made: Slice, right: set[int]) -> list[tuple[int, int]]:
-    """Return the numbers in the address that are no extent of the buffer, the latest first."""
+    """Return the numbers in the address that are no stride of the buffer, the latest first."""
     found: list[tuple[int, int]] = []
     for node in reversed(made.ordered):
         instruction = trace.instructions[node]
         assert instruction is not None
         value = instruction.immediate
-        if value is None or instruction.data or value in (0, *right) or value > 1 << 31:
+        if value is None or instruction.data or value in (0, *right) or value >= _LARGEST_SIZE:
             continue
         found.append((node, value))
     return found
+
+
+def _moves(trace: Trace, made: Slice, access: Access, since: int | None) -> list[int]:
+    """Return what moved the address, the latest first; steps as wide as the operand come last."""
+    plain: list[int] = []
+    others: list[int] = []
+    for node in reversed(made.ordered):
+        if since is not None and node <= since:
+            continue
+        instruction = trace.instructions[node]
+        assert instruction is not None
+        if instruction.immediate == access.size or instruction.mnemonic in ("push", "pop"):
+            plain.append(node)
+        else:
+            others.append(node)
+    # Arithmetic before mere copies.
+    others.sort(key=lambda n: not _is_scaling(trace, n))
+    return others + plain
+
+
+def _is_scaling(trace: Trace, node: int) -> bool:
+    instruction = trace.instructions[node]
+    return instruction is not None and instruction.mnemonic in ("lea", "imul", "shl", "add", "sub")

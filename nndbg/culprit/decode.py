@@ -74,8 +74,8 @@ class Instruction:
 
     `operands` are the registers in the order written, "" for one that is no register, and `names`
     the same as written (ymm4 for zmm4). `kills` are those whose whole contents it replaces, `data`
-    those that it reads for their value and not for an address. `target` is where a direct branch or call goes, `named` the
-    address that a lea has in itself.
+    those that it reads for their value and not for an address. `target` is where a direct branch or
+    call goes, `named` the address that a lea has in itself.
     """
 
     address: int

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
-from nndbg.capture import Capture
 from nndbg.culprit.decode import Disassembly
-from nndbg.culprit.places import Places
 from nndbg.culprit.slicing import Trace
 from nndbg.culprit.watch import Arrival, walk
 from nndbg.errors import ProgramError
@@ -17,43 +16,49 @@ from nndbg.inferior.stepper import follow
 _MOST_INSTRUCTIONS = 60_000
 
 
+@dataclass(frozen=True)
+class Goal:
+    """Ends a trace: once the instruction `store` (as linked) wrote into `span` so many `times`."""
+
+    store: int
+    span: range
+    times: int
+
+
 def trace_interval(
     source: LiveSource,
-    capture: Capture,
     code: Disassembly,
     behind: int,
     until: tuple[int, ...],
     seconds: float,
-    store: int | None = None,
-    span: range = range(0),
-    times: int = 1,
-) -> Trace:
+    timeout: float,
+    goal: Goal | None = None,
+) -> tuple[Trace, bool]:
     """Record the instructions behind the boundary of that number, up to one of `until` (as linked).
 
-    `source` stands at `capture`, where the step begins; `behind` counts the boundaries that it
-    passes after that. Ends early once the instruction `store` has written into `span` so many
-    `times`. Raises ProgramError where the program ends on the way.
+    `source` stands where a step begins; `behind` counts the boundaries that come after that.
+    Returns the trace, and whether it got to its goal. Raises ProgramError where the program ends on
+    the way.
     """
-    del capture
-    if behind:
-        passed = 0
-        for event in walk(source, 10.0):
-            if isinstance(event, Arrival):
-                passed += 1
-                if passed == behind:
-                    break
-        else:
-            raise ProgramError("the program ended before it came to where it was to be followed.")
+    passed = 0
+    for event in walk(source, timeout) if behind else ():
+        passed += isinstance(event, Arrival)
+        if passed == behind:
+            break
+    if passed < behind:
+        raise ProgramError("the program ended before it came to where it was to be followed.")
     offset = source.inferior.load_offset
-    instruction = code.at(store) if store is not None else None
+    instruction = code.at(goal.store) if goal is not None else None
     access = instruction.store if instruction is not None else None
-    left = times
+    left = goal.times if goal is not None else 0
 
     def is_enough(registers: dict[str, int]) -> bool:
         nonlocal left
         assert access is not None
+        assert goal is not None
         begin = access.address({**registers, "rip": offset, "none": 0})
-        if begin < span.stop and span.start < begin + access.size:
+        # A string instruction goes on from here.
+        if begin < goal.span.stop and goal.span.start < begin + access.size:
             left -= 1
         return left <= 0
 
@@ -62,10 +67,10 @@ def trace_interval(
         {address + offset for address in until},
         _MOST_INSTRUCTIONS,
         seconds,
-        None if access is None or store is None else store + offset,
+        goal.store + offset if goal is not None and access is not None else None,
         is_enough,
     )
-    return Trace(steps, code, offset)
+    return Trace(steps, code, offset), steps.is_whole or (goal is not None and left <= 0)
 
 
 class Clock:
@@ -77,7 +82,4 @@ class Clock:
     @property
     def left(self) -> float:
         """Seconds, not less than a little."""
-        return max(0.2, self._deadline - time.monotonic())
-
-
-__all__ = ["Clock", "Places", "trace_interval"]
+        return max(0.3, self._deadline - time.monotonic())

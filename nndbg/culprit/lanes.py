@@ -144,7 +144,8 @@ def _scalar(
     found = dict.fromkeys(inputs, low) if wanted & low else {}
     load = instruction.load
     if load is not None and wanted & low:
-        found[""] = _bytes(load.size)
+        moves = plain in ("movss", "movsd", "movd", "movq")
+        found[""] = _bytes(load.size) & (wanted if moves else ALL)
     if instruction.mnemonic.startswith("v") and len(instruction.operands) > 2:
         first = instruction.operands[1]
         if first.startswith("zmm") and wanted & ~low:

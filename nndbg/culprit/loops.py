@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 from nndbg.culprit.slicing import Trace, address_slice
 
-_LIMIT = 24
+_LARGEST_LIMIT = 1 << 31
 
 
 def frame(trace: Trace, index: int) -> tuple[int, int]:
     """Return the first and last instruction of the call that `index` belongs to."""
-    stack = trace.registers(index)["rsp"]
     depth, begin = 0, 0
     for at in range(index - 1, -1, -1):
         instruction = trace.instructions[at]
@@ -36,8 +35,13 @@ def frame(trace: Trace, index: int) -> tuple[int, int]:
                 end = at
                 break
             depth -= 1
-    del stack
     return begin, end
+
+
+def caller(trace: Trace, index: int) -> int | None:
+    """Return the call that `index` was called by, None where that is before the trace."""
+    begin, _ = frame(trace, index)
+    return begin - 1 if begin else None
 
 
 def ended_early(trace: Trace, after: int, right: set[int]) -> Iterator[tuple[int, str]]:
@@ -46,8 +50,12 @@ def ended_early(trace: Trace, after: int, right: set[int]) -> Iterator[tuple[int
     Numbers in `right` may rightly be limits: what put one of them there is not to blame.
     """
     branch = _exit(trace, after)
-    if branch is None:
-        return
+    if branch is not None:
+        yield from decided(trace, branch, right)
+
+
+def decided(trace: Trace, branch: int, right: set[int]) -> Iterator[tuple[int, str]]:
+    """Yield why a branch went where it went: numbers that are no limits, then the branch itself."""
     made = address_slice(trace, branch, ("flags",))
     limits: list[tuple[int, int]] = []
     rest: list[int] = []
@@ -55,12 +63,20 @@ def ended_early(trace: Trace, after: int, right: set[int]) -> Iterator[tuple[int
         instruction = trace.instructions[node]
         assert instruction is not None
         value = instruction.immediate
-        if value is not None and not instruction.data and value not in (0, *right):
+        if (
+            value is not None
+            and not instruction.data
+            and value not in (0, *right)
+            and value < _LARGEST_LIMIT
+        ):
             limits.append((node, value))
         else:
             rest.append(node)
     for node, value in limits:
         yield trace.addresses[node], f"the loop's limit comes from {value}"
+    changed = _changed_by_a_call(trace, branch, rest)
+    for node in changed:
+        yield trace.addresses[node], "the limit is set here, and a call has changed it since"
     yield trace.addresses[branch], "the loop ends here"
     for node in rest:
         instruction = trace.instructions[node]
@@ -69,6 +85,43 @@ def ended_early(trace: Trace, after: int, right: set[int]) -> Iterator[tuple[int
             yield trace.addresses[node], "the limit of the loop"
     for node in rest[:3]:
         yield trace.addresses[node], "what the loop's end is decided by"
+
+
+def skipped(trace: Trace, store: int, after: int) -> int | None:
+    """Return the first branch of a later call that never came to the instruction at `store`.
+
+    `store` is an address; `after` is the last time that it ran.
+    """
+    _, end = frame(trace, after)
+    function = trace.code.executable.function_at(store)
+    for index in range(end + 1, len(trace)):
+        instruction = trace.instructions[index]
+        if (
+            instruction is not None
+            and instruction.is_branch
+            and trace.code.executable.function_at(instruction.address) == function
+        ):
+            return index
+    return None
+
+
+def _changed_by_a_call(trace: Trace, branch: int, nodes: list[int]) -> list[int]:
+    """Return what set a register that an earlier call of the same function changed on the way."""
+    begin, _ = frame(trace, branch)
+    function = trace.code.executable.function_at(trace.addresses[branch])
+    within = [
+        node
+        for node in nodes
+        if node < begin and trace.code.executable.function_at(trace.addresses[node]) == function
+    ]
+    if not within:
+        return []
+    return [
+        node
+        for node in nodes
+        if node < min(within)
+        and trace.code.executable.function_at(trace.addresses[node]) != function
+    ][:1]
 
 
 def _exit(trace: Trace, after: int) -> int | None:
@@ -88,6 +141,4 @@ def _exit(trace: Trace, after: int) -> int | None:
         seen = taken.get(instruction.address)
         if seen and trace.addresses[index + 1] not in seen:
             return index
-        if index - after > _LIMIT * 16:
-            break
     return first

@@ -85,6 +85,14 @@ class Places:
                 return Place(name, tuple(int(i) for i in index), offset)
         return None
 
+    def start(self, buffer: str) -> int:
+        """Return where a buffer begins."""
+        return self._addresses[buffer]
+
+    def extents(self, buffer: str) -> tuple[int, ...]:
+        """Return the shape of a buffer in this step."""
+        return self._map.buffers[buffer].extents(self._sizes)
+
     def counts(self, buffer: str) -> set[int]:
         """Return how many elements its axes have, and how many it has in all."""
         extents = self._map.buffers[buffer].extents(self._sizes)

@@ -33,7 +33,7 @@ class Trace:
         return len(self.addresses)
 
     def registers(self, index: int) -> dict[str, int]:
-        """Return the general registers before an instruction; rip and none as addresses use them."""
+        """Return the registers before an instruction; rip and none as addresses use them."""
         found = self._registers.get(index)
         if found is None:
             found = self.steps.at(index)
@@ -107,7 +107,7 @@ class _Wanted:
         self.memory: dict[int, set[int]] = {}
 
     def take_register(self, name: str, mask: Mask) -> dict[int, Mask]:
-        """Return who wanted bytes of a register that are written now; they are looked for no more."""
+        """Return who wanted bytes of a register, which are looked for no more."""
         found: dict[int, Mask] = {}
         rest: dict[int, Mask] = {}
         for user, wanted in self.registers.pop(name, {}).items():
