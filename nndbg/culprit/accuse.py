@@ -16,6 +16,7 @@ from nndbg.culprit.found import Found
 from nndbg.culprit.model import Write
 from nndbg.culprit.needs import needs
 from nndbg.culprit.places import Place, Places
+from nndbg.culprit.reach import reachable
 from nndbg.culprit.slicing import Trace
 from nndbg.culprit.watch import Arrival, Watch, walk
 from nndbg.diagnose import Evidence
@@ -25,6 +26,10 @@ from nndbg.layermap import Op
 from nndbg.report.model import Culprit
 
 _SECONDS = 3.0
+# How many elements before the wrong one a trace begins that cannot begin with the op.
+_TURNS = 32
+# Source: System V ABI, AMD64 supplement, section 3.2.1.
+_PRESERVED = frozenset({"rbx", "rbp", "r12", "r13", "r14", "r15"})
 
 
 def accuse(
@@ -72,6 +77,8 @@ class _Search:
         place = Place(subject.buffer, index)
         if self.evidence is not None:
             self._out_of_order(self.evidence)
+            if self.verdict.status is Status.NONFINITE:
+                self._came_wrong(place)
         self._wrong(place)
         return self.found.culprit(str(place))
 
@@ -234,6 +241,10 @@ class _Search:
     def _unwritten(self, watch: Watch, place: Place, behind: int) -> None:
         """Nothing wrote the element: did the op run, did it write elsewhere, did it end early?"""
         trace, is_whole = self._trace(watch, behind, None, 1)
+        near = self._neighbour(watch, place)
+        if not is_whole and len(place.index) > 1 and not place.index[-1] and near is not None:
+            late, is_whole = self._trace(watch, behind, None, 1, near)
+            trace = late if len(late) else trace
         if not is_whole:
             self.found.notes.append("the op is too long to be followed to its end")
         outputs = set(self.op.outputs.values())
@@ -248,11 +259,11 @@ class _Search:
         if own:
             self._in_part(trace, own, watch.places, place)
             return
+        self._read_only(watch, place, behind)
         if foreign:
             self._blame_store(trace, foreign[0], watch.places, list(outputs))
             store = trace.addresses[foreign[0]]
             self.found.add(store, f"writes where {place.buffer} is meant")
-        self._read_only(trace, watch, place)
         says = f"the last before the boundary: nothing here writes {place.buffer}"
         for index in range(len(trace) - 1, -1, -1):
             self.found.add(trace.addresses[index], says)
@@ -267,6 +278,11 @@ class _Search:
         store = trace.addresses[after]
         if self._elsewhere(trace, own, places, place):
             return
+        if len(place.index) > 1 and not place.index[-1] and before:
+            # The row before is complete: that its loop ended is right.
+            for node in loops.branches_behind(trace, after):
+                says = f"here the op goes on, and {place} is never written"
+                self.found.add(trace.addresses[node], says)
         later = any(index > after and trace.addresses[index] == store for index, _ in own)
         branch = None if later else loops.skipped(trace, store, after)
         if branch is not None:
@@ -278,7 +294,7 @@ class _Search:
     def _elsewhere(
         self, trace: Trace, own: Sequence[tuple[int, Place]], places: Places, place: Place
     ) -> bool:
-        """Whether what the element needs was loaded, and stored elsewhere; adds who led it there."""
+        """Whether what the element needs was loaded and stored elsewhere; adds who led it there."""
         assert self.evidence is not None
         wanted = needs(self.evidence, place.index)
         stores = [index for index, _ in own]
@@ -330,21 +346,18 @@ class _Search:
             "weight_decay",
         )
 
-    def _read_only(self, trace: Trace, watch: Watch, place: Place) -> None:
+    def _read_only(self, watch: Watch, place: Place, behind: int) -> None:
         """Name where the element was read and then not written."""
-        for index, instruction in enumerate(trace.instructions):
-            if instruction is None or (access := instruction.load) is None:
-                continue
-            span = trace.span(index, access)
-            if span.start < watch.span.stop and watch.span.start < span.stop:
-                self.found.add(trace.addresses[index], f"reads {place}, and nothing writes it")
-                function = self.code.executable.function_at(trace.addresses[index])
-                for node in range(index + 1, min(index + 5, len(trace))):
-                    if self.code.executable.function_at(trace.addresses[node]) == function:
-                        self.found.add(
-                            trace.addresses[node], f"goes on from {place}, which is not written"
-                        )
-                return
+        sites = [address for at, address in watch.read_sites if at == behind]
+        if not sites:
+            return
+        read = self.code.before(sites[0])
+        if read is None:
+            return
+        self.found.add(read.address, f"reads {place}, and nothing writes it")
+        body = [i for i in self.code.function(read.address) if i.address > read.address]
+        for instruction in body[:4]:
+            self.found.add(instruction.address, f"goes on from {place}, which is not written")
 
     def _written(self, watch: Watch, place: Place, own: Sequence[Write], behind: int) -> None:
         evidence = self.evidence
@@ -356,6 +369,9 @@ class _Search:
             self._spoilt(own[good[-1]], own[good[-1] + 1], place)
         times = sum(write.site.address == own[-1].site.address for write in own)
         trace, is_whole = self._trace(watch, behind, own[-1], times)
+        if not is_whole and times == 1 and (near := self._neighbour(watch, place)) is not None:
+            late, is_whole = self._trace(watch, behind, own[-1], times, near)
+            trace = late if len(late) else trace
         store = trace.last_store(watch.span.start, watch.span.stop) if len(trace) else None
         if store is None:
             self.found.notes.append("the way to this write is too long to be followed")
@@ -365,7 +381,7 @@ class _Search:
             return
         if not is_whole:
             self.found.notes.append("the last of the writes is too far to be followed")
-        Formula(
+        formula = Formula(
             self.found,
             evidence,
             self.verdict.status,
@@ -376,7 +392,63 @@ class _Search:
             needs(evidence, place.index),
             place,
             is_whole,
-        ).accuse()
+        )
+        formula.accuse()
+        for register in sorted(formula.limits & _PRESERVED):
+            self._not_saved(register)
+
+    def _not_saved(self, register: str) -> None:
+        """Name the functions that change a register which they are to preserve."""
+        self.source.start(self.step)
+        inferior = self.source.inferior
+        offset = inferior.load_offset
+
+        def pointer(address: int) -> int:
+            return int.from_bytes(inferior.memory.read(address + offset, 8), "little") - offset
+
+        functions = reachable(self.code, self.source.placed.done[self.op.name], pointer)
+        for body in functions.values():
+            writes = [i for i in body if register in i.writes]
+            saved = any(
+                register in i.data and i.store is not None and i.address < writes[0].address
+                for i in body
+                if writes
+            )
+            if writes and not saved and self.code.executable.line_at(body[0].address):
+                says = f"changes {register}, which the caller needs, and has not saved it"
+                self.found.insert(writes[0].address, says)
+                self.found.insert(body[0].address, f"begins what {says}")
+
+    def _neighbour(self, watch: Watch, place: Place) -> range | None:
+        """Return the bytes of an element that is written a few turns of a loop before."""
+        extents = watch.places.extents(place.buffer)
+        flat = int(np.ravel_multi_index(place.index, extents)) if extents else 0
+        if flat < _TURNS:
+            return None
+        index = tuple(int(i) for i in np.unravel_index(flat - _TURNS, extents))
+        start = watch.places.address(Place(place.buffer, index))
+        return range(start, start + watch.places.width(place.buffer))
+
+    def _came_wrong(self, place: Place) -> None:
+        """An input that is no number before the step begins: who made it so?"""
+        assert self.evidence is not None
+        wanted = needs(self.evidence, place.index)
+        for part, buffer in self.op.inputs.items():
+            array = self.evidence.inputs[part]
+            if array.dtype.kind != "f" or self.source.layer_map.buffers[buffer].is_pointer:
+                continue
+            for at in np.argwhere(~np.isfinite(array)):
+                source = Place(buffer, tuple(int(i) for i in at))
+                if not wanted.covers(source):
+                    continue
+                watch = Watch(self.source, self.step, source, None, self.timeout)
+                watch.follow_from_start(self.step, self.clock.left)
+                if watch.writes:
+                    write = watch.writes[-1]
+                    self.found.add(write.site.address, f"writes {write.after} into {source}")
+                    for call in write.chain[:1]:
+                        self.found.add(call.address, f"the call that led to the write of {source}")
+                return
 
     def _spoilt(self, good: Write, bad: Write, place: Place) -> None:
         says = f"changes {place} from {bad.before:.6g}, which was right, to {bad.after:.6g}"
@@ -386,12 +458,17 @@ class _Search:
         self.found.add(bad.site.address, says)
 
     def _trace(
-        self, watch: Watch, behind: int, write: Write | None, times: int
+        self,
+        watch: Watch,
+        behind: int,
+        write: Write | None,
+        times: int,
+        near: range | None = None,
     ) -> tuple[Trace, bool]:
         """Run again, and record the interval up to the last of so many writes."""
         self.source.start(self.step)
         until = (*self.source.placed.done[self.op.name], *self.source.placed.step)
         goal = Goal(write.site.address, watch.span, times) if write is not None else None
         return trace_interval(
-            self.source, self.code, behind, until, self.clock.left, self.timeout, goal
+            self.source, self.code, behind, until, self.clock.left, self.timeout, goal, near
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from nndbg.culprit.decode import Access, Instruction
 from nndbg.culprit.loops import frame
@@ -22,12 +22,13 @@ def blame_address(
     meant: Sequence[str],
     right: Right,
     since: int | None = None,
+    fitting: Collection[int] = (),
 ) -> Iterator[tuple[int, str]]:
     """Yield the instructions that made an operand's address, the likeliest first.
 
     `meant` are the buffers of which one was meant, `right` says which elements would have been.
     Where the same instruction was right before, `since` is when: then what moved the address on is
-    to blame, and not where it began.
+    to blame, and not where it began. `fitting` are the strides of what the op writes.
     """
     span = trace.span(index, access)
     hit = places.at(span.start)
@@ -38,13 +39,15 @@ def blame_address(
         if shifted is not None and right(shifted):
             yield trace.addresses[index], f"is {access.displacement} bytes off in itself"
     bases = _bases(trace, made, places, hit.buffer if hit else None)
+    sizes = _sizes(trace, made, strides(places, hit))
     elsewhere = hit is None or hit.buffer not in meant
-    if elsewhere or _is_exchanged(trace, index, access, places, meant, right):
+    # Sizes in each other's place look like pointers in each other's place, but for the output.
+    fits = all(value in fitting for _, value in sizes)
+    if elsewhere or (fits and _is_exchanged(trace, index, access, places, meant, right)):
         what = hit.buffer if hit is not None else _unknown(trace, span.start)
         for node in bases:
             yield trace.addresses[node], f"points to {what}"
         bases = []
-    sizes = _sizes(trace, made, _strides(places, hit))
     moves = _moves(trace, made, access, since)
     for node, value in sizes:
         yield trace.addresses[node], f"the address is made with {value}"
@@ -60,36 +63,52 @@ def blame_address(
 def _wrong_index(
     trace: Trace, made: Slice, places: Places, meant: Sequence[str], right: Right
 ) -> Iterator[tuple[int, str]]:
-    """Yield what is wrong with an index that the address was made with, if that is what is wrong."""
+    """Yield what is wrong with an index in the address, where that is what is wrong."""
     for leaf in reversed(made.leaves):
         hit = places.at(leaf.address)
         if hit is None or hit.buffer not in meant or right(hit):
             continue
-        yield trace.addresses[leaf.index], f"takes {hit} as the index"
         # The pointer did not come along: what did, in the same loop, stands where it should.
-        for node in _moved_since(trace, leaf.index):
+        for node in reversed(moved_since(trace, leaf.index)):
             yield trace.addresses[node], f"moves on in the loop, and the address of {hit} does not"
+        yield trace.addresses[leaf.index], f"takes {hit} as the index"
         return
 
 
-def _moved_since(trace: Trace, index: int) -> list[int]:
-    """Return what updates a register by itself between the last turn of the loop and this one."""
+def moved_since(trace: Trace, index: int) -> list[int]:
+    """Return what a loop moves on from one turn to the next, since `index` ran the last time.
+
+    These are the updates of a register by itself, once in a turn, that nothing else sets there,
+    without the counter that ends the loop.
+    """
     address = trace.addresses[index]
-    before = [n for n in range(index) if trace.addresses[n] == address]
-    if not before:
+    before = next((n for n in range(index - 1, -1, -1) if trace.addresses[n] == address), None)
+    if before is None:
         return []
-    begin, end = frame(trace, index)
-    found: list[int] = []
+    turn = [n for n in range(before + 1, index) if trace.instructions[n] is not None]
     function = trace.code.executable.function_at(address)
-    for node in range(before[-1] + 1, index):
+    updates: dict[str, list[int]] = {}
+    set_anew: set[str] = set()
+    for node in turn:
         instruction = trace.instructions[node]
-        if instruction is None or not begin <= node <= end:
+        assert instruction is not None
+        if trace.code.executable.function_at(instruction.address) != function:
             continue
-        if trace.code.executable.function_at(instruction.address) == function and (
-            set(instruction.data) & instruction.writes - {"flags"}
-        ):
-            found.append(node)
-    return found
+        for name in instruction.writes - {"flags", "rsp"}:
+            if name in instruction.data:
+                updates.setdefault(name, []).append(node)
+            else:
+                set_anew.add(name)
+    return sorted(
+        nodes[0]
+        for name, nodes in updates.items()
+        if len(nodes) == 1 and name not in set_anew and not _counts_down(trace, nodes[0])
+    )
+
+
+def _counts_down(trace: Trace, node: int) -> bool:
+    instruction = trace.instructions[node]
+    return instruction is not None and instruction.mnemonic in ("dec", "sub")
 
 
 def _is_exchanged(
@@ -116,7 +135,7 @@ def _is_exchanged(
         if name == hit.buffer:
             continue
         moved = [places.at(at - origin + places.start(name)) for at in touched]
-        if moved[1:] and all(place is not None and right(place) for place in moved):
+        if moved[2:] and all(place is not None and right(place) for place in moved):
             return True
     return False
 
@@ -151,7 +170,7 @@ def _unknown(trace: Trace, address: int) -> str:
     return symbol.name if symbol is not None else "what is no buffer"
 
 
-def _strides(places: Places, hit: Place | None) -> set[int]:
+def strides(places: Places, hit: Place | None) -> set[int]:
     """Return the distances that the elements of a buffer have along its axes."""
     if hit is None:
         return set()

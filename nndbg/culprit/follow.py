@@ -10,7 +10,7 @@ from nndbg.culprit.slicing import Trace
 from nndbg.culprit.watch import Arrival, walk
 from nndbg.errors import ProgramError
 from nndbg.inferior import LiveSource
-from nndbg.inferior.stepper import follow
+from nndbg.inferior.stepper import NOTHING, follow
 
 # What one trace may cost, so that a check still answers in seconds.
 _MOST_INSTRUCTIONS = 60_000
@@ -33,11 +33,13 @@ def trace_interval(
     seconds: float,
     timeout: float,
     goal: Goal | None = None,
+    near: range | None = None,
 ) -> tuple[Trace, bool]:
     """Record the instructions behind the boundary of that number, up to one of `until` (as linked).
 
     `source` stands where a step begins; `behind` counts the boundaries that come after that.
-    Returns the trace, and whether it got to its goal. Raises ProgramError where the program ends on
+    With `near` it begins only where something writes there, of 1, 2, 4 or 8 bytes, and is empty
+    where nothing does. Returns the trace, and whether it got to its goal. Raises ProgramError where the program ends on
     the way.
     """
     passed = 0
@@ -47,6 +49,14 @@ def trace_interval(
             break
     if passed < behind:
         raise ProgramError("the program ended before it came to where it was to be followed.")
+    if near is not None:
+        number = source.inferior.watch_access(near.start, len(near))
+        for event in walk(source, timeout):
+            if isinstance(event, Arrival):
+                return Trace(NOTHING, code, 0), False
+            if _has_written(source, code, event.address):
+                break
+        source.inferior.delete(number)
     offset = source.inferior.load_offset
     instruction = code.at(goal.store) if goal is not None else None
     access = instruction.store if instruction is not None else None
@@ -71,6 +81,12 @@ def trace_interval(
         is_enough,
     )
     return Trace(steps, code, offset), steps.is_whole or (goal is not None and left <= 0)
+
+
+def _has_written(source: LiveSource, code: Disassembly, address: int) -> bool:
+    """Whether what ran before `address` writes memory: reads trigger the watchpoint as well."""
+    found = code.before(address)
+    return found is not None and found.store is not None
 
 
 class Clock:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 
 from nndbg.compare import Status
 from nndbg.culprit import loops
-from nndbg.culprit.addresses import blame_address
+from nndbg.culprit.addresses import blame_address, moved_since, strides
 from nndbg.culprit.found import Found
 from nndbg.culprit.needs import Needs
 from nndbg.culprit.places import Place, Places
@@ -19,6 +20,8 @@ from nndbg.diagnose import Evidence
 Load = tuple[int, Place]
 # How many missing elements are tried before it is taken that those missing change nothing.
 _MOST_TRIED = 12
+# The registers in which a function returns; source: System V ABI, AMD64 supplement, 3.2.3.
+_RETURNED = frozenset({"rax", "rdx", "zmm0", "flags"})
 
 
 class Formula:
@@ -55,6 +58,8 @@ class Formula:
         self.foreign: list[Load] = []
         self.old: list[Load] = []
         self.strange: list[int] = []
+        # Registers that held a loop's limit since before the op began.
+        self.limits: set[str] = set()
         self._sort_leaves()
 
     def accuse(self) -> None:
@@ -62,6 +67,7 @@ class Formula:
         for index, at in self.old[:2]:
             self._add(index, f"takes {at} as it was before the op")
         self._overlapping_store()
+        self._clobbered()
         stale = self._stale()
         if self.foreign and not stale:
             self._foreign()
@@ -176,12 +182,14 @@ class Formula:
             for load in self.right
             if self.trace.addresses[load[0]] == self.trace.addresses[index]
         ]
-        earlier = [at for at, _ in same if at < index]
+        earlier = sorted({at for at, _ in same if at < index})
         since = earlier[-1] if earlier else None
-        self._overrun(index, earlier, stranger)
+        if self._overrun(index, earlier, stranger):
+            return
+        output = strides(self.places, self.place)
         buffers = list(dict.fromkeys(self.needs.op.inputs.values()))
         for address, says in blame_address(
-            self.trace, index, access, self.places, buffers, self.needs.covers, since
+            self.trace, index, access, self.places, buffers, self.needs.covers, since, output
         ):
             self.found.add(address, f"{says}: {self.place} got {stranger}")
             if "points to" in says or "begins here" in says:
@@ -198,21 +206,26 @@ class Formula:
                 return
             call = loops.caller(self.trace, call)
 
-    def _overrun(self, index: int, earlier: list[int], stranger: Place) -> None:
-        """A load that moved on as evenly as before was one too many: blame who let it go on."""
+    def _overrun(self, index: int, earlier: list[int], stranger: Place) -> bool:
+        """Whether a load that moved on as evenly as before was one too many; adds who let it."""
         if len(earlier) < 2:
-            return
+            return False
         access = self.trace.instructions[index]
         assert access is not None
         assert access.load is not None
         *_, before, last = [self.trace.span(n, access.load).start for n in earlier]
         if self.trace.span(index, access.load).start - last != last - before:
-            return
+            return False
         for node in range(index - 1, earlier[-1], -1):
             instruction = self.trace.instructions[node]
             if instruction is not None and instruction.is_branch:
                 self._add(node, f"lets the loop go on: {self.place} got {stranger}")
+                right = set(self.places.extents(stranger.buffer))
+                for address, why in loops.decided(self.trace, node, right):
+                    self.found.add(address, f"{why}: {self.place} got {stranger}")
                 break
+        self._add(index, f"loads {stranger}, which {self.place} does not need")
+        return True
 
     def _overlapping_store(self) -> None:
         """Add a store that is wider than the step to its next one: it spoils its neighbour."""
@@ -230,9 +243,43 @@ class Formula:
                 for index, first, _ in self.trace.stores
                 if self.trace.addresses[index] == instruction.address
             ][:4]
-            gaps = {b - a for a, b in zip(begins, begins[1:], strict=False)}
-            if len(begins) > 2 and len(gaps) == 1 and 0 < next(iter(gaps)) < access.size:
+            gaps = {b - a for a, b in pairwise(begins)}
+            if len(gaps) == 1 and 0 < next(iter(gaps)) < access.size:
                 self._add(node, f"stores {access.size} bytes and moves on by {next(iter(gaps))}")
+
+    def _clobbered(self) -> None:
+        """Add who takes a register across a call that changes it."""
+        executable = self.trace.code.executable
+        makers: dict[int, set[int]] = defaultdict(set)
+        for maker, users in self.slice.feeds.items():
+            for user in users:
+                makers[user].add(maker)
+        for node in self.slice.ordered:
+            if not self._is_here(node):
+                continue
+            instruction = self.trace.instructions[node]
+            assert instruction is not None
+            for maker in makers[node]:
+                made = self.trace.instructions[maker]
+                assert made is not None
+                kept = set(instruction.data) & made.writes - _RETURNED
+                function = executable.function_at(made.address)
+                if not kept or function == executable.function_at(instruction.address):
+                    continue
+                begin, _ = loops.frame(self.trace, node)
+                inner, _ = loops.frame(self.trace, maker)
+                if inner > begin and self._set_before(next(iter(kept)), begin, inner):
+                    name = function.name if function else "a call"
+                    register = instruction.names[instruction.operands.index(next(iter(kept)))]
+                    self._add(node, f"takes {register}, which {name} has changed since it was set")
+                    return
+
+    def _set_before(self, register: str, begin: int, end: int) -> bool:
+        """Whether the function that stored the element set a register in this part of the trace."""
+        return any(
+            instruction is not None and register in instruction.writes and self._is_here(node)
+            for node, instruction in enumerate(self.trace.instructions[begin:end], start=begin)
+        )
 
     # What was not loaded
 
@@ -247,13 +294,16 @@ class Formula:
             if lacking is None:
                 continue
             if not any(place.buffer == buffer for place in have):
-                self._left_out(buffer)
+                # What came in a register from before the trace may have been just that.
+                if not self.slice.live:
+                    self._left_out(buffer)
                 continue
             loads = [index for index, place in self.right if place.buffer == buffer]
             extents = self.evidence.inputs[part].shape
             right = {n for n, f in zip(extents, fixed, strict=True) if f is None}
             for address, why in loops.ended_early(self.trace, max(loads), right):
                 self.found.add(address, f"{why}: {self.place} lacks {lacking}")
+            self.limits |= loops.from_before(self.trace, max(loads))
 
     def _left_out(self, buffer: str) -> None:
         """Nothing of a whole buffer went in: something else did in its place, or nothing."""
@@ -264,6 +314,9 @@ class Formula:
                     self.trace, index, instruction.load, self.places, (), self.needs.covers
                 ):
                     self.found.add(address, f"{says}, and {self.place} needs {buffer}")
+        for node in self.slice.ordered:
+            if self._is_here(node) and self._begins(node):
+                self._add(node, f"puts 0 where {self.place} needs {buffer}")
         for index in sorted({n for n, _ in self.right}):
             if not self._is_here(index):
                 continue
@@ -287,13 +340,9 @@ class Formula:
 
     def _counts(self, part: str, place: Place) -> bool:
         """Whether the element changes the result: a term that is zero may be skipped."""
-        changed = self.evidence.inputs[part].copy()
-        changed[place.index] = changed[place.index] * 2 if changed[place.index] else 1
         with np.errstate(all="ignore"):
-            value = self.evidence.compute(**{part: changed}).value[self.place.index]
-        expected = self.evidence.expected
-        gap = abs(float(value) - float(expected.value[self.place.index]))
-        return gap > float(expected.error[self.place.index])
+            value, bound = self.needs.value(self.evidence, part, place)
+            return abs(value - self.needs.unchanged(self.evidence)) > bound
 
     def _choice(self) -> None:
         """An integer that should have decided was never read: another one was, in its place."""
@@ -309,21 +358,12 @@ class Formula:
             instruction = self.trace.instructions[index]
             assert instruction is not None
             assert instruction.load is not None
+            for node in reversed(moved_since(self.trace, index)):
+                self._add(node, f"moves on in the loop, and the address of {hit} does not")
             for address, says in blame_address(
-                self.trace,
-                index,
-                instruction.load,
-                self.places,
-                (buffer,),
-                self.needs.covers,
-                0 if len(loads) > 1 else None,
+                self.trace, index, instruction.load, self.places, (buffer,), self.needs.covers
             ):
                 self.found.add(address, f"{says}: {self.place} was decided by {hit}")
-            begin, end = loops.frame(self.trace, index)
-            for node in range(self.store + 1 if end > self.store else begin, end):
-                instruction = self.trace.instructions[node]
-                if instruction is not None and set(instruction.data) & instruction.writes:
-                    self._add(node, f"moves on in the loop, and the address of {hit} does not")
 
     def _reads(self, buffer: str) -> Iterable[Load]:
         for index, instruction in enumerate(self.trace.instructions):

@@ -37,6 +37,13 @@ class Found:
             Suspect(where.address, where.function, where.file, where.line, where.instruction, says)
         )
 
+    def insert(self, address: int, says: str) -> None:
+        """Take an instruction as a candidate before all others."""
+        known = len(self.suspects)
+        self.add(address, says)
+        if len(self.suspects) > known:
+            self.suspects.insert(0, self.suspects.pop())
+
     def culprit(self, element: str) -> Culprit | None:
         """Return the likeliest candidates, None where there are none."""
         if not self.suspects:

@@ -59,9 +59,13 @@ def decided(trace: Trace, branch: int, right: set[int]) -> Iterator[tuple[int, s
     made = address_slice(trace, branch, ("flags",))
     limits: list[tuple[int, int]] = []
     rest: list[int] = []
+    seen: set[int] = set()
     for node in reversed(made.ordered):
         instruction = trace.instructions[node]
         assert instruction is not None
+        if instruction.address in seen:
+            continue
+        seen.add(instruction.address)
         value = instruction.immediate
         if (
             value is not None
@@ -83,8 +87,25 @@ def decided(trace: Trace, branch: int, right: set[int]) -> Iterator[tuple[int, s
         assert instruction is not None
         if instruction.immediate is not None and not instruction.data:
             yield trace.addresses[node], "the limit of the loop"
-    for node in rest[:3]:
+    for node in rest[:4]:
         yield trace.addresses[node], "what the loop's end is decided by"
+
+
+def from_before(trace: Trace, after: int) -> set[str]:
+    """Return the registers that decided the loop's end and were set before the trace began."""
+    branch = _exit(trace, after)
+    return address_slice(trace, branch, ("flags",)).live if branch is not None else set()
+
+
+def branches_behind(trace: Trace, after: int) -> list[int]:
+    """Return the branches from `after` to the end of its call, the last first."""
+    _, end = frame(trace, after)
+    found: list[int] = []
+    for index in range(after + 1, min(end + 1, len(trace))):
+        instruction = trace.instructions[index]
+        if instruction is not None and instruction.is_branch:
+            found.append(index)
+    return list({trace.addresses[n]: n for n in reversed(found)}.values())
 
 
 def skipped(trace: Trace, store: int, after: int) -> int | None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from nndbg.culprit.places import Place
 from nndbg.diagnose import Evidence
 from nndbg.layermap import Op
+from nndbg.reference import Bounded
 
 # The axes along which a kind mixes elements although input and output share them.
 _MIXED: Mapping[str, frozenset[str]] = {"softmax": frozenset("c")}
@@ -15,9 +19,13 @@ _MIXED: Mapping[str, frozenset[str]] = {"softmax": frozenset("c")}
 
 @dataclass(frozen=True)
 class Needs:
-    """For each part an index for each axis, None where all along the axis are needed."""
+    """For each part an index for each axis, None where all along the axis are needed.
+
+    `index` is the element's own.
+    """
 
     op: Op
+    index: tuple[int, ...]
     parts: Mapping[str, tuple[int | None, ...]]
 
     def covers(self, place: Place) -> bool:
@@ -31,9 +39,38 @@ class Needs:
             for part, buffer in self.op.inputs.items()
         )
 
-    def parts_of(self, buffer: str) -> tuple[str, ...]:
-        """Return the parts that a buffer takes."""
-        return tuple(part for part, name in self.op.inputs.items() if name == buffer)
+    def value(self, evidence: Evidence, part: str, place: Place) -> tuple[float, float]:
+        """Return the element and its bound if another one, of `part`, were twice what it is.
+
+        Only what the element needs is computed, which for a large matrix is a thousandth of it.
+        """
+        changed = evidence.inputs[part].copy()
+        changed[place.index] = changed[place.index] * 2 if changed[place.index] else 1
+        found = self._alone(evidence, {**evidence.inputs, part: changed})
+        return float(found.value.flat[0]), float(found.error.flat[0])
+
+    def unchanged(self, evidence: Evidence) -> float:
+        """Return the element with its inputs as they are, computed as `value` does."""
+        return float(self._alone(evidence, evidence.inputs).value.flat[0])
+
+    def _alone(self, evidence: Evidence, inputs: Mapping[str, NDArray[Any]]) -> Bounded:
+        kind = evidence.op.kind
+        if kind.name == "gather":
+            at = tuple(slice(i, i + 1) for i in self.index)
+            whole = evidence.compute(**inputs)
+            return Bounded(whole.value[at], whole.error[at])
+        narrow = {
+            part: array[
+                tuple(slice(None) if i is None else slice(i, i + 1) for i in self.parts[part])
+            ]
+            for part, array in inputs.items()
+        }
+        results = kind.compute(narrow, evidence.fmt, evidence.op.parameters)[evidence.part]
+        mixed = tuple(
+            slice(i, i + 1) if extent > 1 else slice(0, 1)
+            for i, extent in zip(self.index, results.shape, strict=True)
+        )
+        return Bounded(results.value[mixed], results.error[mixed])
 
 
 def needs(evidence: Evidence, index: tuple[int, ...]) -> Needs:
@@ -50,7 +87,7 @@ def needs(evidence: Evidence, index: tuple[int, ...]) -> Needs:
     if kind.name == "gather":
         row = int(evidence.inputs["index"][index[0]])
         found["table"] = (row, *found["table"][1:])
-    return Needs(evidence.op, found)
+    return Needs(evidence.op, index, found)
 
 
 def _spread(axes: tuple[str, ...], dimensions: int) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from nndbg.inferior.process import Inferior, Stop
 
 _LONGEST_STRING_MOVE = 64
 _MOST_STOPS = 20_000
+_MOST_READ_SITES = 1000
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ class Watch:
         self.writes: list[Write] = []
         self.arrivals: list[Arrival] = []
         self.reads = 0
+        # Behind how many boundaries, and behind which address, the element was read.
+        self.read_sites: list[tuple[int, int]] = []
         self.notes: list[str] = []
         self.means = "hardware watchpoint"
         if debug_registers:
@@ -120,6 +123,8 @@ class Watch:
                 write = self._write(event.address)
                 if write is None:
                     self.reads += 1
+                    if len(self.read_sites) < _MOST_READ_SITES:
+                        self.read_sites.append((len(self.arrivals), event.address))
                 else:
                     pending.append(write)
             elif event.address in self._stores:
@@ -180,6 +185,34 @@ class Watch:
         self._last = self.value
         register, lane = self._origin(store, registers)
         return [Write(site(self.code, store), None, before, self._last, register, lane, chain)]
+
+    def follow_from_start(self, step: int, seconds: float) -> None:
+        """Run the program anew, and collect every write from its first instruction to the step.
+
+        For elements that do not move. A step that the program cannot seek has to be its first.
+        """
+        placed = self._source.placed
+        self._inferior = self._source.launch()
+        self._last = self.value
+        self._inferior.watch_access(self._address, self._width)
+        ends = placed.step
+        if step and placed.seek_target is not None:
+            at = placed.seek_target + self._inferior.load_offset
+            self._inferior.memory.write(at, step.to_bytes(8, "little"))
+            ends = placed.seek
+        for address in ends:
+            self._inferior.break_at(address)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            stop = self._inferior.resume(self._timeout)
+            if stop.reason != "access-watchpoint-trigger":
+                return
+            write = self._write(stop.address)
+            if write is None:
+                self.reads += 1
+            else:
+                self.writes.append(write)
+        self.notes.append("cut short: there is too much to follow before the step begins")
 
     def _write(self, address: int) -> Write | None:
         """Return the write that stopped the program before `address`, None where it was a read."""

@@ -49,8 +49,7 @@ class LiveSource:
 
         Raises ProgramError when it ends, crashes or hangs before.
         """
-        self.close()
-        self._inferior = Inferior(self.executable, self._arguments, self._gdb)
+        self.launch()
         self._step = -1
         self._seen: set[str] = set()
         self._skipped: frozenset[str] = frozenset()
@@ -58,7 +57,7 @@ class LiveSource:
         self._pending: deque[str | None] = deque()
         self._last = "before the first step"
         self._set_breakpoints()
-        self._reader = Reader(self._placed, self._inferior)
+        self._reader = Reader(self._placed, self._running)
         self._snapshot: Snapshot | None = None
         if self._placed.seek_target is not None:
             self._seek(step, self._placed.seek_target)
@@ -78,6 +77,12 @@ class LiveSource:
             )
         self._open_step()
         return self._capture(None)
+
+    def launch(self) -> Inferior:
+        """Start the program anew and leave it before its first instruction."""
+        self.close()
+        self._inferior = Inferior(self.executable, self._arguments, self._gdb)
+        return self._inferior
 
     def sweep(self, on: bool) -> None:
         """Sweep, or stop at every op, from the next step that begins."""

@@ -53,7 +53,10 @@ class Steps:
 
     def at(self, index: int) -> dict[str, int]:
         """Return the general registers, by name, before the instruction of that index."""
-        return dict(zip(_FIELDS, map(int, self.registers[index]), strict=True))
+        return dict(zip(_FIELDS, self.registers[index].tolist(), strict=True))
+
+
+NOTHING = Steps(np.empty((0, len(_FIELDS)), np.uint64), is_whole=False, signal=0)
 
 
 def follow(
