@@ -39,8 +39,8 @@ def trace_interval(
 
     `source` stands where a step begins; `behind` counts the boundaries that come after that.
     With `near` it begins only where something writes there, of 1, 2, 4 or 8 bytes, and is empty
-    where nothing does. Returns the trace, and whether it got to its goal. Raises ProgramError where the program ends on
-    the way.
+    where nothing does. Returns the trace, and whether it got to its goal. Raises ProgramError where
+    the program ends on the way.
     """
     passed = 0
     for event in walk(source, timeout) if behind else ():

@@ -351,6 +351,8 @@ class Formula:
             if array.dtype.kind not in "iu" or any(f is None for f in fixed):
                 continue
             buffer = self.needs.op.inputs[part]
+            if any(place.buffer == buffer for _, place in self.right):
+                continue
             loads = [(index, hit) for index, hit in self._reads(buffer) if index < self.store]
             if not loads or any(self.needs.covers(hit) for _, hit in loads):
                 continue

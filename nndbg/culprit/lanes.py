@@ -20,6 +20,7 @@ _LANEWISE = re.compile(
     r"|ps(ll|rl|ra)v?[wdq]|cmpp[sd]|rcp(14)?ps|rsqrt(14)?ps|pabs[bwd]|pternlog[dq]|getexpp[sd])"
 )
 _SCALAR = re.compile(r"\w+(ss|sd|ss2si|si2ss|si2sd)|mov[dq]")
+_REPLACING = re.compile(r"(mov|cvt|sqrt|rcp|rsqrt|round)")
 _BROADCAST = re.compile(r"p?broadcast(ss|sd|b|w|d|q)")
 _SPREAD = re.compile(r"pmov[sz]x(bw|bd|bq|wd|wq|dq)")
 _UNPACK = re.compile(r"(?:p?unpck)([lh])(ps|pd|bw|wd|dq|qdq)")
@@ -142,6 +143,11 @@ def _scalar(
     """One lane is computed from lane 0 of the sources; the others stay, or come from the first."""
     low = _bytes(8)
     found = dict.fromkeys(inputs, low) if wanted & low else {}
+    if not instruction.mnemonic.startswith("v") and _REPLACING.match(plain):
+        # Of where the result goes only the upper lanes stay, and those are not written.
+        target = instruction.operands[0]
+        if target not in instruction.operands[1:]:
+            found.pop(target, None)
     load = instruction.load
     if load is not None and wanted & low:
         moves = plain in ("movss", "movsd", "movd", "movq")

@@ -16,6 +16,9 @@ from nndbg.inferior import LiveSource
 from nndbg.inferior.process import Inferior, Stop
 
 _LONGEST_STRING_MOVE = 64
+# The sign of each lane of their second operand decides.
+_MASKED = ("vmaskmovps", "vmaskmovpd", "vpmaskmovd", "vpmaskmovq")
+_HALF = 32
 _MOST_STOPS = 20_000
 _MOST_READ_SITES = 1000
 
@@ -33,21 +36,26 @@ def walk(source: LiveSource, timeout: float) -> Iterator[Stop | Arrival]:
 
     Ends with the program.
     """
-    ops_at: dict[int, tuple[str, ...]] = {}
-    for op in source.layer_map.ops:
-        for address in source.placed.done[op.name]:
-            ops_at[address] = (*ops_at.get(address, ()), op.name)
     while True:
         stop = source.inferior.resume(timeout)
         if stop.is_exit:
             return
-        if stop.reason != "breakpoint-hit" or stop.address not in {*ops_at, *source.placed.step}:
+        arrival = arrival_at(source, stop.address)
+        if stop.reason != "breakpoint-hit" or arrival is None:
             yield stop
         # A watchpoint that triggers right before a boundary swallows the stop there.
-        if stop.address in ops_at or stop.address in source.placed.step:
-            yield Arrival(ops_at.get(stop.address, ()), stop.address in source.placed.step)
+        if arrival is not None:
+            yield arrival
         if stop.signal is not None:
             return
+
+
+def arrival_at(source: LiveSource, address: int) -> Arrival | None:
+    """Return what is reached at `address`, as linked; None where that is no boundary."""
+    done = source.placed.done
+    ops = tuple(op.name for op in source.layer_map.ops if address in done[op.name])
+    begins = address in source.placed.step
+    return Arrival(ops, begins) if ops or begins else None
 
 
 class Watch:
@@ -85,6 +93,7 @@ class Watch:
         self._stores: dict[int, Instruction] = {}
         self.writes: list[Write] = []
         self.arrivals: list[Arrival] = []
+        self._pending: list[Write] = []
         self.reads = 0
         # Behind how many boundaries, and behind which address, the element was read.
         self.read_sites: list[tuple[int, int]] = []
@@ -109,30 +118,37 @@ class Watch:
 
     def follow(self, seconds: float = 60.0) -> None:
         """Collect every write; what takes longer than `seconds` is cut short."""
-        pending: list[Write] = []
         deadline = time.monotonic() + seconds
         for number, event in enumerate(walk(self._source, self._timeout)):
             if isinstance(event, Arrival):
-                op = event.ops[0] if event.ops else None
-                self.arrivals.append(event)
-                self.writes += [replace(write, op=op) for write in pending]
-                pending.clear()
-                if event.begins_step or self._until in event.ops:
+                if self._arrive(event):
                     break
             elif event.reason == "access-watchpoint-trigger":
-                write = self._write(event.address)
-                if write is None:
-                    self.reads += 1
-                    if len(self.read_sites) < _MOST_READ_SITES:
-                        self.read_sites.append((len(self.arrivals), event.address))
-                else:
-                    pending.append(write)
-            elif event.address in self._stores:
-                pending += self._step_over(self._stores[event.address])
+                self._trap(event.address)
+            elif event.address in self._stores and self._step_over(event.address):
+                break
             if number >= _MOST_STOPS or time.monotonic() > deadline:
                 self.notes.append("cut short: there is too much to follow before the op is done")
                 break
-        self.writes += pending
+        self.writes += self._pending
+        self._pending = []
+
+    def _arrive(self, arrival: Arrival) -> bool:
+        """Take note of a boundary, to whose op the last writes belong; whether it is the last."""
+        op = arrival.ops[0] if arrival.ops else None
+        self.arrivals.append(arrival)
+        self.writes += [replace(write, op=op) for write in self._pending]
+        self._pending = []
+        return arrival.begins_step or self._until in arrival.ops
+
+    def _trap(self, address: int) -> None:
+        write = self._write(address)
+        if write is not None:
+            self._pending.append(write)
+            return
+        self.reads += 1
+        if len(self.read_sites) < _MOST_READ_SITES:
+            self.read_sites.append((len(self.arrivals), address))
 
     def _functions_run(
         self, step: int, until: str | None, timeout: float
@@ -168,23 +184,36 @@ class Watch:
             self._inferior.break_at(address)
         self.means = f"breakpoints on {len(self._stores)} stores: no debug registers here"
 
-    def _step_over(self, store: Instruction) -> list[Write]:
-        """Return the write that the instruction makes at which the program has stopped."""
+    def _step_over(self, address: int) -> bool:
+        """Step over stores in a row and take note of what they write; whether the op is done.
+
+        GDB does not stop at a breakpoint that it steps onto.
+        """
+        while address in self._stores:
+            address = self._step(self._stores[address])
+        arrival = arrival_at(self._source, address)
+        return arrival is not None and self._arrive(arrival)
+
+    def _step(self, store: Instruction) -> int:
+        """Run a store, and return where the program is then."""
         access = store.store
         assert access is not None
         registers = self._inferior.registers()
-        count = registers["rcx"] if store.is_string and store.text.startswith("rep") else 1
+        repeats = store.is_string and store.text.startswith("rep")
+        count = registers["rcx"] if repeats else 1
         begin = access.address(self._moved(registers))
-        if not count or not self._covers(begin, access.size * count):
-            return []
-        before = self._last
         chain = self._chain(store.address, registers["rsp"])
-        self._inferior.step_instruction()
-        while self._inferior.registers()["rip"] - self._inferior.load_offset == store.address:
-            self._inferior.step_instruction()
-        self._last = self.value
-        register, lane = self._origin(store, registers)
-        return [Write(site(self.code, store), None, before, self._last, register, lane, chain)]
+        before = self._last
+        address = store.address
+        while address == store.address:
+            address = self._inferior.step_instruction().address
+        if count and self._covers(begin, access.size * count) and self._unmasked(store, registers):
+            self._last = self.value
+            register, lane = self._origin(store, registers)
+            self._pending.append(
+                Write(site(self.code, store), None, before, self._last, register, lane, chain)
+            )
+        return address
 
     def follow_from_start(self, step: int, seconds: float) -> None:
         """Run the program anew, and collect every write from its first instruction to the step.
@@ -218,17 +247,16 @@ class Watch:
         """Return the write that stopped the program before `address`, None where it was a read."""
         registers = self._inferior.registers()
         found = self._instruction(address, registers)
-        before, self._last = self._last, self.value
         if found is None:
-            if before == self._last:
+            if self.value == self._last:
                 return None
-            unknown = self.code.at(address)
+            found = self.code.at(address)
             self.notes.append(f"what wrote before {address:#x} is no code that can be read")
-            if unknown is None:
+            if found is None:
                 return None
-            found = unknown
-        elif not self._writes(found, registers):
+        elif not self._writes(found, registers) or not self._unmasked(found, registers):
             return None
+        before, self._last = self._last, self.value
         register, lane = self._origin(found, registers)
         chain = self._chain(address, registers["rsp"])
         return Write(site(self.code, found), None, before, self._last, register, lane, chain)
@@ -261,6 +289,21 @@ class Watch:
         # An instruction that loads here and stores there.
         return self._covers(store.address(self._moved(registers)), store.size)
 
+    def _unmasked(self, found: Instruction, registers: dict[str, int]) -> bool:
+        """Whether the mask of a store, if it has one, lets it write the element."""
+        access = found.store
+        if access is None or not (found.mask or found.mnemonic in _MASKED):
+            return True
+        lane, rest = divmod(self._address - access.address(self._moved(registers)), access.width)
+        if rest or not 0 <= lane < access.size // access.width:
+            return True
+        if found.mask:
+            # GDB 13 reads zero for every mask on processors with AMX: a change says more.
+            bits = int.from_bytes(self._inferior.vector(found.mask), "little")
+            return self.value != self._last or bool(bits >> lane & 1)
+        held = self._inferior.vector(found.names[1])
+        return bool(held[(lane + 1) * access.width - 1] & 0x80)
+
     def _origin(self, found: Instruction, registers: dict[str, int]) -> tuple[str, int | None]:
         """Return the register that the value came from and its lane, checked against memory."""
         name, store = found.source, found.store
@@ -281,7 +324,9 @@ class Watch:
         if found.mnemonic.removeprefix("v") in ("movhps", "movhpd"):
             at += 8
         held = bytes(self._inferior.memory.read(self._address, self._width))
-        if contents[at : at + self._width] != held:
+        # GDB 13 reads zeros for the upper half of a zmm register on processors with AMX.
+        unread = at >= _HALF and not any(contents[_HALF:])
+        if contents[at : at + self._width] != held and not unread:
             return name, None
         return name, at // self._width
 
