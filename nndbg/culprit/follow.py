@@ -13,7 +13,7 @@ from nndbg.inferior import LiveSource
 from nndbg.inferior.stepper import NOTHING, follow
 
 # What one trace may cost, so that a check still answers in seconds.
-_MOST_INSTRUCTIONS = 60_000
+_MOST_INSTRUCTIONS = 40_000
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,12 @@ class Formula:
 
     def _foreign(self) -> None:
         index, stranger = self.foreign[0]
-        self._blame_load(index, stranger)
+        if stranger.buffer in self.needs.op.outputs.values() and (
+            stranger.buffer not in self.needs.op.inputs.values()
+        ):
+            self._add(index, f"takes {stranger} into {self.place}")
+        else:
+            self._blame_load(index, stranger)
 
     def _blame_load(self, index: int, stranger: Place) -> None:
         instruction = self.trace.instructions[index]

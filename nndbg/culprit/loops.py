@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from nndbg.culprit.slicing import Trace, address_slice
 
+LIMIT = "the loop's limit comes from"
 _LARGEST_LIMIT = 1 << 31
 
 
@@ -77,7 +78,7 @@ def decided(trace: Trace, branch: int, right: set[int]) -> Iterator[tuple[int, s
         else:
             rest.append(node)
     for node, value in limits:
-        yield trace.addresses[node], f"the loop's limit comes from {value}"
+        yield trace.addresses[node], f"{LIMIT} {value}"
     changed = _changed_by_a_call(trace, branch, rest)
     for node in changed:
         yield trace.addresses[node], "the limit is set here, and a call has changed it since"

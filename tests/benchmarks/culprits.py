@@ -11,7 +11,6 @@ culprit, and of the search for the culprit alone.
 
 from __future__ import annotations
 
-import difflib
 import shutil
 import statistics
 import sys
@@ -23,11 +22,11 @@ from pathlib import Path
 import nndbg
 from nndbg.compare import Verdict
 from nndbg.dataset import Recipe, prepare
-from nndbg.report import Culprit, Suspect
+from nndbg.report import Culprit
 from tests.broken.build import ROOT, Change, build, changes
+from tests.broken.lines import Line, changed_lines, line_of
 
 ARGUMENTS = ("--train-limit", "101", "--test-limit", "64")
-Line = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -40,34 +39,6 @@ class Trial:
     first: Verdict | None
     culprit: Culprit | None
     lines: frozenset[Line]
-
-
-def changed_lines(change: Change, directory: Path) -> frozenset[Line]:
-    """Return the lines that differ from the sound trainer, by file and number, in `directory`."""
-    found: set[Line] = set()
-    for file in {edit.file for edit in change.edits}:
-        sound = _code(ROOT / file)
-        broken = _code(directory / file)
-        matcher = difflib.SequenceMatcher(
-            a=[text for _, text in sound], b=[text for _, text in broken], autojunk=False
-        )
-        for tag, _, _, first, last in matcher.get_opcodes():
-            if tag == "equal":
-                continue
-            # Nothing is left of what was taken away but its neighbours.
-            around = range(first - 1, first + 1) if tag == "delete" else range(first, last)
-            found |= {(file, broken[n][0]) for n in around if 0 <= n < len(broken)}
-    return frozenset(found)
-
-
-def _code(path: Path) -> list[tuple[int, str]]:
-    """Return the lines that are more than a comment or a label, with their numbers."""
-    lines = ((n, text.split(";")[0].strip()) for n, text in enumerate(_text(path), start=1))
-    return [(n, text) for n, text in lines if text and not text.endswith(":")]
-
-
-def _text(path: Path) -> list[str]:
-    return path.read_text().splitlines()
 
 
 def attempt(change: Change, directory: Path, data: Path) -> Trial:
@@ -83,15 +54,9 @@ def attempt(change: Change, directory: Path, data: Path) -> Trial:
     outcome = "silent"
     if first is not None:
         candidates = culprit.candidates if culprit else ()
-        hits = [number for number, suspect in enumerate(candidates) if _line(suspect) in lines]
+        hits = [number for number, suspect in enumerate(candidates) if line_of(suspect) in lines]
         outcome = "missed" if not hits else "listed" if hits[0] else "hit"
     return Trial(change.name, outcome, seconds, first.verdict if first else None, culprit, lines)
-
-
-def _line(suspect: Suspect) -> Line | None:
-    if suspect.file is None or suspect.line is None:
-        return None
-    return (f"asm/{Path(suspect.file).name}", suspect.line)
 
 
 def main() -> int:
@@ -114,12 +79,18 @@ def main() -> int:
             trials.append(trial)
             _print(trial, bool(named))
     caught = [trial for trial in trials if trial.outcome != "silent"]
+    strange = [t for t in trials if t.culprit and _library(t.culprit)]
+    print(f"accused outside of the program's own source: {len(strange)}")
     for outcome in ("hit", "listed", "missed", "silent"):
         print(f"{outcome:7} {sum(t.outcome == outcome for t in trials)}")
     if caught:
         times = [trial.seconds for trial in caught]
         print(f"seconds median {statistics.median(times):.2f}, worst {max(times):.2f}")
     return 0
+
+
+def _library(culprit: Culprit) -> bool:
+    return any(suspect.file is None for suspect in culprit.candidates)
 
 
 def _print(trial: Trial, in_full: bool) -> None:

@@ -64,11 +64,6 @@ VECTORS = [
         "a[4]", 5.0, "ymm1", 4, id="masked by a register", marks=needs("avx2"),
     ),
     pytest.param(
-        "mov eax, 0x0ff0\n kmovw k1, eax\n vmovups zmm1, [source]\n vmovups [a]{k1}, zmm1\n"
-        " vzeroupper",
-        "a[11]", 12.0, "zmm1", 11, id="masked by a mask", marks=needs("avx512f"),
-    ),
-    pytest.param(
         "movaps xmm1, [source]\n movntps [a + 16], xmm1\n sfence",
         "a[6]", 3.0, "xmm1", 2, id="non-temporal",
     ),
@@ -88,6 +83,16 @@ def test_a_lane_of_every_store(ask, registers, code, element, value, register, l
     (write,) = blame.writes
     assert (write.before, write.after) == (0.0, value)
     assert (write.register, write.lane) == (register, lane)
+
+
+# By debug registers alone: GDB 13 garbles masks where it stops at a breakpoint before their use,
+# on processors with AMX.
+@needs("avx512f")
+def test_a_lane_that_a_mask_lets_through_is_written(ask):
+    code = "mov eax, 0x0ff0\n kmovw k1, eax\n vmovups zmm1, [source]\n vmovups [a]{k1}, zmm1"
+    blame = ask(f"{code}\n vzeroupper", {"a": ("f32", 16)}, "a[11]")
+    (write,) = blame.writes
+    assert (write.after, write.register, write.lane) == (12.0, "zmm1", 11)
 
 
 @needs("avx512f")
