@@ -86,7 +86,7 @@ def _moved(
     operands = instruction.operands
     inputs = [name for name in instruction.data if name.startswith("zmm")]
     load = instruction.load
-    if _SCALAR.fullmatch(plain) and not _is_packed(plain):
+    if _is_scalar(plain):
         return _scalar(instruction, plain, wanted, register, inputs)
     if _LANEWISE.fullmatch(plain):
         found: dict[str, Mask] = dict.fromkeys(inputs, wanted)
@@ -134,7 +134,7 @@ def _is_packed(plain: str) -> bool:
 
 def _is_scalar(mnemonic: str) -> bool:
     plain = mnemonic.removeprefix("v")
-    return bool(_SCALAR.fullmatch(plain)) and not _is_packed(plain)
+    return bool(_SCALAR.fullmatch(plain)) and not (_is_packed(plain) or _BROADCAST.fullmatch(plain))
 
 
 def _scalar(
