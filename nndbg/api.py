@@ -1,21 +1,24 @@
-"""What `import nndbg` offers: open a program, or check it."""
+"""What `import nndbg` offers: open a program, check it, ask who wrote a number."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 
 from nndbg.bisection import bisect_steps
-from nndbg.compare import Mode
+from nndbg.compare import Mode, Verdict
+from nndbg.culprit import Blame, accuse, parse_place, writes_of
+from nndbg.diagnose import Evidence
 from nndbg.elf import read_executable
 from nndbg.errors import UsageError
 from nndbg.finding import ALL_AUDITS, Audit
-from nndbg.hunt import check_steps
+from nndbg.hunt import Accuse, check_steps
 from nndbg.inferior import LiveSource
 from nndbg.layermap import MAIN_PHASE, load_map
 from nndbg.memory import keep_freed_memory
-from nndbg.report import Report
+from nndbg.report import Culprit, Report
 from nndbg.session import Session
 from nndbg.trajectory import follow_steps
 
@@ -55,15 +58,20 @@ def check(
     modes: Collection[Mode] = (Mode.LOCAL,),
     audits: Collection[Audit] = ALL_AUDITS,
     timeout: float = DEFAULT_TIMEOUT,
+    culprit: bool = True,
 ) -> Report:
     """Check every op of `steps` and return the report, true where all agrees.
 
+    The program is run again to find who made the first wrong number, unless `culprit` is false.
     With the mode TRAJECTORY, which goes alone, the reference trains beside the program. Raises
     UsageError or MapError before anything runs; a program that fails is in the report.
     """
     side_by_side = Mode.TRAJECTORY in modes
     if side_by_side and len(modes) > 1:
         raise UsageError("a trajectory goes alone: give the mode TRAJECTORY and no other.")
+    accused = None
+    if culprit:
+        accused = accuser(program, map=map, phase=phase, arguments=arguments, timeout=timeout)
     with open(
         program,
         map=map,
@@ -73,7 +81,9 @@ def check(
         audits=audits,
         timeout=timeout,
     ) as session:
-        return follow_steps(session, steps) if side_by_side else check_steps(session, steps)
+        if side_by_side:
+            return follow_steps(session, steps)
+        return check_steps(session, steps, accuse=accused)
 
 
 def bisect(
@@ -100,3 +110,45 @@ def bisect(
         timeout=timeout,
     ) as session:
         return bisect_steps(session, steps)
+
+
+def accuser(
+    program: StrPath,
+    *,
+    map: StrPath | None = None,
+    phase: str = MAIN_PHASE,
+    arguments: Sequence[str] = (),
+    timeout: float = DEFAULT_TIMEOUT,
+) -> Accuse:
+    """Return what finds the culprit of a wrong output, by running the program again."""
+
+    def search(verdict: Verdict, evidence: Evidence | None) -> Culprit | None:
+        placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
+        return accuse(LiveSource(placed, arguments, timeout), verdict, evidence, timeout)
+
+    return search
+
+
+def blame(
+    program: StrPath,
+    element: str,
+    *,
+    step: int = 0,
+    op: str | None = None,
+    map: StrPath | None = None,
+    phase: str = MAIN_PHASE,
+    arguments: Sequence[str] = (),
+    timeout: float = DEFAULT_TIMEOUT,
+    debug_registers: bool = True,
+) -> Blame:
+    """Return who wrote `element`, such as `z1[3,17]`, in `step` until `op` was done.
+
+    Without an `op` it is the first that has the buffer as an output. Where `debug_registers` is
+    false, or the machine has none, the program's stores are watched by breakpoints. Raises
+    UsageError or MapError, ProgramError and GdbError.
+    """
+    placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
+    source = LiveSource(placed, arguments, timeout)
+    with closing(source):
+        place = parse_place(element, placed.layer_map)
+        return writes_of(source, place, step, op, timeout, debug_registers)

@@ -20,10 +20,12 @@ from click.exceptions import Exit
 from rich.console import Console
 from rich.markup import escape
 
-from nndbg.api import DEFAULT_TIMEOUT
+from nndbg.api import DEFAULT_TIMEOUT, accuser
+from nndbg.api import blame as find_writes
 from nndbg.api import open as open_session
 from nndbg.bisection import bisect_steps
 from nndbg.compare import Mode
+from nndbg.culprit.words import as_json, as_text
 from nndbg.dataset import prepare
 from nndbg.doctor import Health, examine
 from nndbg.elf import read_executable
@@ -96,14 +98,7 @@ class Steps(click.ParamType[range]):
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what every command that runs a program takes."""
     for option in (
-        click.option(
-            "--timeout",
-            type=click.FloatRange(0, min_open=True),
-            default=DEFAULT_TIMEOUT,
-            show_default=True,
-            metavar="SECONDS",
-            help="How long the program may take from one boundary to the next.",
-        ),
+        _timeout_option,
         _phase_option,
         _map_option,
         _program_argument("./mnist"),
@@ -135,6 +130,14 @@ _phase_option = click.option(
 _MODES = ("local", "chain", "both")
 _FEED = (
     "Feed the reference with the program's inputs, its own outputs since the step began, or both"
+)
+_timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=DEFAULT_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the program may take from one boundary to the next.",
 )
 _step_number = click.IntRange(0, 2**63 - 1)
 
@@ -207,6 +210,12 @@ def run(
     f"{', '.join(Audit)}; several with commas, all, or none.",
 )
 @click.option(
+    "--culprit/--no-culprit",
+    default=True,
+    show_default=True,
+    help="Run again to find the instruction that made the first wrong number.",
+)
+@click.option(
     "--mode",
     type=click.Choice([*_MODES, Mode.TRAJECTORY.value]),
     default="local",
@@ -224,6 +233,7 @@ def check(
     timeout: float,
     steps: range,
     until_first: bool,
+    culprit: bool,
     mode: str,
     audits: frozenset[Audit],
     form: str,
@@ -247,11 +257,14 @@ def check(
         audits=audits,
         timeout=timeout,
     )
+    accuse = None
+    if culprit:
+        accuse = accuser(program, map=map_file, phase=phase, arguments=arguments, timeout=timeout)
     with session, progress_bar("steps", len(steps)) as advance:
         if side_by_side:
             report = follow_steps(session, steps, advance)
         else:
-            report = check_steps(session, steps, advance, until_first)
+            report = check_steps(session, steps, advance, until_first, accuse)
     return _conclude(report, form, output)
 
 
@@ -310,6 +323,59 @@ def _conclude(report: Report, form: str, output: Path | None) -> ExitCode:
             _say(report.error)
         return ExitCode.PROGRAM
     return ExitCode.AGREES if report.agrees else ExitCode.DIVERGED
+
+
+@commands.command(cls=ProgramCommand)
+@click.argument("program", type=click.Path(path_type=Path))
+@click.argument("element")
+@click.option("--step", type=_step_number, default=0, show_default=True, help="In which step.")
+@click.option("--op", metavar="OP", help="Until which op; unless given, the first that writes it.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "json"]),
+    default="terminal",
+    show_default=True,
+    help="How to write the history.",
+)
+@click.option(
+    "--debug-registers/--no-debug-registers",
+    default=True,
+    show_default=True,
+    help="Watch with the processor's debug registers, or by breakpoints on all stores.",
+)
+@_timeout_option
+@_phase_option
+@_map_option
+@click.pass_obj
+def blame(
+    arguments: tuple[str, ...],
+    program: Path,
+    element: str,
+    step: int,
+    op: str | None,
+    form: str,
+    debug_registers: bool,
+    timeout: float,
+    phase: str,
+    map_file: Path | None,
+) -> None:
+    """Who wrote ELEMENT of PROGRAM, such as 'z1[3,17]', in a step until an op was done?
+
+    What follows `--` are the program's arguments.
+    """
+    found = find_writes(
+        program,
+        element,
+        step=step,
+        op=op,
+        map=map_file,
+        phase=phase,
+        arguments=arguments,
+        timeout=timeout,
+        debug_registers=debug_registers,
+    )
+    sys.stdout.write(as_json(found) if form == "json" else as_text(found))
 
 
 @commands.group(name="map")

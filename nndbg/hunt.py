@@ -7,14 +7,16 @@ from contextlib import closing
 
 from nndbg.ahead import in_order, one_thread_each
 from nndbg.compare import Verdict
-from nndbg.diagnose import Diagnosis
+from nndbg.diagnose import Diagnosis, Evidence
 from nndbg.errors import GdbError, ProgramError
 from nndbg.finding import Audit, Finding
 from nndbg.layermap import place_map
 from nndbg.ledger import Observation, StepRecord
 from nndbg.poisoned import Outputs, outputs, run_poisoned
-from nndbg.report import CodePlace, Report, Verdicts
+from nndbg.report import CodePlace, Culprit, Report, Verdicts
 from nndbg.session import Session
+
+Accuse = Callable[[Verdict, Evidence | None], Culprit | None]
 
 # Fewer steps than this are checked at every op at once: a sweep would save nothing.
 _WORTH_A_SWEEP = 8
@@ -25,6 +27,7 @@ def check_steps(
     steps: range,
     progress: Callable[[int], None] = lambda done: None,
     until_first: bool = False,
+    accuse: Accuse | None = None,
 ) -> Report:
     """Judge every op of `steps` (ascending, not empty); calls `progress` with how many are done.
 
@@ -35,6 +38,8 @@ def check_steps(
 
     What is judged at every op is audited. One step is run once more with poison: the first that is
     wrong; where none is, the first of a few, and none of many.
+
+    `accuse` is asked who made the first wrong output, once the run is over.
 
     A program that fails on the way, or GDB that dies, ends the run: the report holds what was
     judged before, and the error in words.
@@ -54,7 +59,7 @@ def check_steps(
             run.poison(error)
         except GdbError as problem:
             error = error or str(problem)
-    return run.report(error)
+    return run.report(error, run.culprit(accuse) if accuse is not None else None)
 
 
 class _Run:
@@ -135,7 +140,15 @@ class _Run:
         made = self._made if step == self._steps[0] else {}
         self._findings += run_poisoned(self._session, step, self._verdicts, made, error)
 
-    def report(self, error: str | None) -> Report:
+    def culprit(self, accuse: Accuse) -> Culprit | None:
+        """Return who made the first wrong output; the session is over."""
+        if self._first_wrong is None or self._first is None:
+            return None
+        self._session.close()
+        evidence = self._first.evidence.get(self._first_wrong.subject.buffer)
+        return accuse(self._first_wrong, evidence)
+
+    def report(self, error: str | None, culprit: Culprit | None) -> Report:
         """Return what came of it."""
         return Report(
             program=self._session.program,
@@ -143,6 +156,7 @@ class _Run:
             verdicts=self._verdicts,
             error=error,
             diagnosis=self._diagnosis(),
+            culprit=culprit,
             findings=tuple(self._findings),
             boundaries=_boundaries(self._session, self._verdicts.unsettled),
             says=self._says,

@@ -57,8 +57,7 @@ class LiveSource:
         With `poison` that step is run with its outputs filled with NaNs before they are written.
         Raises ProgramError when it ends, crashes or hangs before.
         """
-        self.close()
-        self._inferior = Inferior(self.executable, self._arguments, self._gdb)
+        self.launch()
         self._step = -1
         self._seen: set[str] = set()
         self._skipped: frozenset[str] = frozenset()
@@ -72,8 +71,8 @@ class LiveSource:
         self._poisons = poison
         self._last = "before the first step"
         self._set_breakpoints()
-        self._reader = Reader(self._placed, self._inferior)
-        self._registers = RegisterReader(self._inferior) if self._audit else None
+        self._reader = Reader(self._placed, self._running)
+        self._registers = RegisterReader(self._running) if self._audit else None
         self._snapshot: Snapshot | None = None
         return self.go_to(step)
 
@@ -109,6 +108,12 @@ class LiveSource:
                 self.layer_map, self._active, self._running.memory, self._reader.snapshot()
             )
         return self._capture(None)
+
+    def launch(self) -> Inferior:
+        """Start the program anew and leave it before its first instruction."""
+        self.close()
+        self._inferior = Inferior(self.executable, self._arguments, self._gdb)
+        return self._inferior
 
     def sweep(self, on: bool) -> None:
         """Sweep, or stop at every op, from the next step that begins."""
@@ -204,6 +209,16 @@ class LiveSource:
         if self._inferior is not None:
             self._inferior.close()
             self._inferior = None
+
+    @property
+    def inferior(self) -> Inferior:
+        """The program where it stands, for those who look closer than from stop to stop."""
+        return self._running
+
+    @property
+    def placed(self) -> PlacedMap:
+        """The map with the addresses of everything that it names."""
+        return self._placed
 
     @property
     def _running(self) -> Inferior:

@@ -14,7 +14,7 @@ from nndbg.compare import Distance, Element, Verdict
 from nndbg.drift import Point
 from nndbg.finding import Finding
 from nndbg.report.drift import sentences
-from nndbg.report.model import CodePlace, First, Report
+from nndbg.report.model import CodePlace, Culprit, First, Report, Suspect
 
 SCHEMA = "nndbg-report/1"
 
@@ -101,7 +101,27 @@ def _first(report: Report, first: First) -> dict[str, Any]:
             for d in first.diagnosis
         ],
         "boundary": _place(report.boundaries.get(subject.op)),
-        "culprit": None,
+        "culprit": _culprit(first.culprit) if first.culprit else None,
+    }
+
+
+def _culprit(culprit: Culprit) -> dict[str, Any]:
+    return {
+        **_suspect(culprit.likeliest),
+        "element": culprit.element,
+        "candidates": [_suspect(suspect) for suspect in culprit.candidates],
+        "notes": list(culprit.notes),
+    }
+
+
+def _suspect(suspect: Suspect) -> dict[str, Any]:
+    return {
+        "address": f"{suspect.address:#x}",
+        "function": suspect.function,
+        "file": suspect.file,
+        "line": suspect.line,
+        "instruction": suspect.instruction,
+        "says": suspect.says,
     }
 
 

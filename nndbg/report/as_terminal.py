@@ -12,7 +12,7 @@ from nndbg.compare import Status
 from nndbg.report import drift_terminal
 from nndbg.report.audits import gathered
 from nndbg.report.drift import sentences
-from nndbg.report.model import First, Report
+from nndbg.report.model import Culprit, First, Report
 from nndbg.report.tally import Tally, tally
 from nndbg.report.words import (
     SIGNS,
@@ -118,3 +118,21 @@ def _first(report: Report, first: First) -> Iterable[Text]:
             yield Text(f"    {name:<10} {value}")
     if (place := report.boundaries.get(subject.op)) is not None:
         yield Text(f"  {line(subject.op)} is complete at {boundary(place)}")
+    if first.culprit is not None:
+        yield from _culprit(first.culprit)
+
+
+def _culprit(culprit: Culprit) -> Iterable[Text]:
+    likeliest, *others = culprit.candidates
+    yield Text.assemble(
+        ("Culprit: ", "bold"), f"{line(likeliest.place)} in {line(likeliest.function)}"
+    )
+    yield Text(f"  {line(likeliest.instruction)}")
+    yield Text(f"  {line(likeliest.says)}")
+    if others:
+        yield Text("  or else:")
+    for suspect in others:
+        what = f"{line(suspect.place)}  {line(suspect.instruction)}"
+        yield Text(f"    {what}  ({line(suspect.says)})")
+    for note in culprit.notes:
+        yield Text(f"  {line(note)}")

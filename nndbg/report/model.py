@@ -24,11 +24,49 @@ class CodePlace:
 
 
 @dataclass(frozen=True)
+class Suspect:
+    """An instruction that may have made a wrong number; `says` tells why in a sentence.
+
+    The address is as linked; `file` and `line` are None where the program has no line information.
+    """
+
+    address: int
+    function: str
+    file: str | None
+    line: int | None
+    instruction: str
+    says: str
+
+    @property
+    def place(self) -> str:
+        """File and line, or the address where the program has no line information."""
+        return f"{self.file}:{self.line}" if self.file is not None else f"{self.address:#x}"
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """Who made the first wrong number: `candidates`, at most five, the likeliest first.
+
+    `element` is the one that was followed back, `notes` what has to be known of the search.
+    """
+
+    element: str
+    candidates: tuple[Suspect, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def likeliest(self) -> Suspect:
+        """The first of the candidates; there always is one."""
+        return self.candidates[0]
+
+
+@dataclass(frozen=True)
 class First:
     """The first wrong output of a run: earliest step, earliest op of the map."""
 
     verdict: Verdict
     diagnosis: tuple[Diagnosis, ...] = ()
+    culprit: Culprit | None = None
 
 
 @dataclass(frozen=True)
@@ -36,8 +74,9 @@ class Report:
     """The verdicts of a run, in the order of steps and ops.
 
     `error` says in words what ended the run before all `steps` were checked, None where nothing
-    did. `diagnosis` is of the first wrong output. `findings` are what the audits have to say.
-    `boundaries` says where the ops are complete, at least those of which something did not agree.
+    did. `diagnosis` and `culprit` are of the first wrong output. `findings` are what the audits
+    have to say. `boundaries` says where the ops are complete, at least those of which something did
+    not agree.
     `trajectory` is how far program and reference drifted apart, where they ran side by side.
     `says` is what else is to be known of the run: how a step was found, what was left out.
     """
@@ -47,6 +86,7 @@ class Report:
     verdicts: Collection[Verdict]
     error: str | None = None
     diagnosis: tuple[Diagnosis, ...] = ()
+    culprit: Culprit | None = None
     findings: tuple[Finding, ...] = ()
     boundaries: Mapping[str, CodePlace] = field(default_factory=dict)
     trajectory: Trajectory | None = None
@@ -97,7 +137,7 @@ class Report:
     def first(self) -> First | None:
         """The first wrong output, None where there is none."""
         verdict = self._counted.first_wrong
-        return First(verdict, self.diagnosis) if verdict is not None else None
+        return First(verdict, self.diagnosis, self.culprit) if verdict is not None else None
 
     @cached_property
     def _counted(self) -> Verdicts:
