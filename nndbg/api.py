@@ -36,6 +36,8 @@ def open(
     follow; `timeout` how many seconds the program may take from one boundary to the next. Raises
     UsageError or MapError.
     """
+    if Mode.TRAJECTORY in modes:
+        raise UsageError("a session judges op by op: follow a trajectory with check().")
     placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
     return Session(LiveSource(placed, arguments, timeout), modes)
 
