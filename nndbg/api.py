@@ -43,6 +43,8 @@ def open(
     follow; `audits` what to look into besides the numbers; `timeout` how many seconds the program
     may take from one boundary to the next. Raises UsageError or MapError.
     """
+    if Mode.TRAJECTORY in modes:
+        raise UsageError("a session judges op by op: follow a trajectory with check().")
     keep_freed_memory()
     placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
     return Session(LiveSource(placed, arguments, timeout, audits=audits), modes, audits)

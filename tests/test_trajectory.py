@@ -176,6 +176,11 @@ def test_a_failure_before_the_first_step_has_no_trajectory_to_tell_of(fake):
     assert sentences(report) == []
 
 
+def test_a_session_follows_no_trajectory_by_itself(program):
+    with pytest.raises(UsageError, match="follow a trajectory with check"):
+        nndbg.open(program, modes=(Mode.TRAJECTORY,))
+
+
 def test_a_trajectory_goes_alone(program):
     with pytest.raises(UsageError, match="a trajectory goes alone"):
         nndbg.check(program, modes=(Mode.LOCAL, Mode.TRAJECTORY))
