@@ -72,7 +72,8 @@ def test_uncertain_operands_are_covered_wherever_they_lie(name: str):
         ]
         for bound, true in zip(expected, tuple_of(case.ways[0](*moved)), strict=True):
             assert bound.shape == bound.error.shape == true.shape
-            assert (np.abs(true - bound.value) <= bound.error).all()
+            # The operands are moved in 80 bits, which rounds as well.
+            assert (np.abs(true - bound.value) <= bound.error * (1 + 2.0**-40)).all()
             assert np.isfinite(bound.error).all()
 
 
