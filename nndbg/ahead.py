@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+_MOST_THREADS = 3
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -20,17 +22,16 @@ def in_order(
 ) -> Generator[tuple[Item, Result], None, None]:
     """Yield each item with what `function` makes of it, in the order of the items.
 
-    The items are drawn in the caller's thread, at most two for each processor ahead of what was
+    The items are drawn in the caller's thread, at most two for each of `threads` ahead of what was
     yielded; an error of `function` is raised where its result would come. A caller that has enough
     closes the generator: what is not begun then is never computed.
     """
-    threads = len(os.sched_getaffinity(0))
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="judge")
+    pool = ThreadPoolExecutor(threads(), thread_name_prefix="judge")
     pending: deque[tuple[Item, Future[Result]]] = deque()
     try:
         for item in items:
             pending.append((item, pool.submit(function, item)))
-            while pending and (len(pending) > 2 * threads or pending[0][1].done()):
+            while pending and (len(pending) > 2 * threads() or pending[0][1].done()):
                 first, future = pending.popleft()
                 yield first, future.result()
         while pending:
@@ -38,6 +39,14 @@ def in_order(
             yield first, future.result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def threads() -> int:
+    """Return how many threads compute: one processor is for the source, which is as busy.
+
+    More than a few would wait for Python's lock: two were slower than one on two processors.
+    """
+    return max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)) - 1))
 
 
 def one_thread_each() -> AbstractContextManager[object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import closing
 from itertools import count
@@ -10,7 +9,7 @@ from itertools import count
 import pytest
 from threadpoolctl import threadpool_info
 
-from nndbg.ahead import in_order, one_thread_each
+from nndbg.ahead import in_order, one_thread_each, threads
 
 LIMIT = 10.0
 
@@ -25,7 +24,7 @@ def test_results_come_in_the_order_of_the_items():
             first_may_end.set()
         return item * item
 
-    if len(os.sched_getaffinity(0)) == 1:
+    if threads() == 1:
         first_may_end.set()
     assert list(in_order(late_first, range(30))) == [(n, n * n) for n in range(30)]
 
@@ -46,20 +45,19 @@ def test_the_items_are_drawn_in_the_caller_s_thread():
 
 def test_it_is_only_a_few_items_ahead():
     hold = threading.Event()
-    threads = len(os.sched_getaffinity(0))
     drawn = 0
 
     def items():
         nonlocal drawn
         for number in count():
             drawn += 1
-            if drawn == 2 * threads + 1:
+            if drawn == 2 * threads() + 1:
                 hold.set()
             yield number
 
     with closing(in_order(lambda item: hold.wait(LIMIT), items())) as results:
         assert next(results) == (0, True)
-        assert drawn <= 2 * threads + 1
+        assert drawn <= 2 * threads() + 1
 
 
 def test_an_error_comes_where_its_result_would():
@@ -90,10 +88,8 @@ def test_what_is_not_begun_when_it_is_closed_is_never_computed():
         begun.append(item)
         assert hold.wait(LIMIT)
 
-    threads = len(os.sched_getaffinity(0))
-
     def items():
-        yield from range(2 * threads)
+        yield from range(2 * threads())
         raise InterruptedError
 
     with pytest.raises(InterruptedError), closing(in_order(waits, items())) as results:
@@ -103,15 +99,15 @@ def test_what_is_not_begun_when_it_is_closed_is_never_computed():
         if thread.name.startswith("judge"):
             thread.join(LIMIT)
     assert not any(thread.name.startswith("judge") for thread in threading.enumerate())
-    assert len(begun) <= threads
+    assert len(begun) <= threads()
 
 
 def test_a_matrix_product_keeps_to_one_thread_and_then_has_its_threads_again():
-    def threads() -> list[int]:
+    def numbers() -> list[int]:
         return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
-    before = threads()
+    before = numbers()
     assert before
     with one_thread_each():
-        assert set(threads()) == {1}
-    assert threads() == before
+        assert set(numbers()) == {1}
+    assert numbers() == before

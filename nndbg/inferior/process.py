@@ -41,6 +41,8 @@ _SETTINGS = (
     "debuginfod enabled off",
     "auto-load off",
     "breakpoint always-inserted on",
+    # Nobody reads the source line that GDB would look up and print at each stop.
+    "print frame-info short-location",
 )
 
 
