@@ -188,7 +188,15 @@ def run(
         raise UsageError("`nndbg run` needs a terminal. Without one: nndbg check.")
     from nndbg.tui import run as run_screen  # noqa: PLC0415 - the screen's imports take as long as a check
 
-    session = open_session(program, map=map_file, phase=phase, arguments=arguments, timeout=timeout)
+    session = open_session(
+        program,
+        map=map_file,
+        phase=phase,
+        arguments=arguments,
+        # The screen shows verdicts, and no findings.
+        audits=(Audit.WRITES,),
+        timeout=timeout,
+    )
     run_screen(session, step)
 
 
