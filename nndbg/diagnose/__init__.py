@@ -104,7 +104,7 @@ def diagnose(evidence: Evidence) -> tuple[Diagnosis, ...]:
                     right = int(np.count_nonzero(met))
                 rank = hypothesis.rank
                 # A few of the right elements may hang on what nobody knows, at the end of a table.
-                merit = (rank >= LAST_RESORT, -explained, -round(right / size, 2), rank)
+                merit = (rank >= LAST_RESORT, -explained, -round(right / size, 3), rank)
                 diagnosis = Diagnosis(hypothesis.kind, hypothesis.says, explained, wrong)
                 found.append(_Story(merit, diagnosis))
                 if right == size:

@@ -52,7 +52,8 @@ def is_no_chance(
         return False
     if share < _NEARLY_ALL:
         # What is told of the whole op, and fails here, must not be false of much that is right.
-        if not hypothesis.is_local and 2 * np.count_nonzero(~bad & ~met) > count:
+        false = ~bad & ~met & np.isfinite(predicted.value)
+        if not hypothesis.is_local and 2 * np.count_nonzero(false) > count:
             return False
         distinct = len(np.unique(predicted.value[explained]))
         if distinct < (_FEW if share >= _HALF else max(_FEW, count // 4)):

@@ -103,6 +103,9 @@ def _other_layouts(
     turned = array.reshape(columns, rows).T.copy()
     says = f"{op} reads {buffer} transposed, as if it were stored [{columns}, {rows}]"
     yield "transposed", says, turned, 1
+    if rows != columns:
+        says = f"{op} reads the transpose of {buffer} as if it were [{rows}, {columns}]"
+        yield "transposed", says, array.T.reshape(rows, columns), 2
     address = evidence.addresses[buffer]
     for name, stride in _strides(evidence, columns):
         says = (

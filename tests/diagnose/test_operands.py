@@ -31,6 +31,7 @@ def strided(array: np.ndarray, stride: int, step: int = 1) -> np.ndarray:
         (X @ OTHERS["W2"] + B, "wrong_operand", "op reads W2 where W is meant"),
         (OTHERS["h"] @ W + B, "wrong_operand", "op reads h where x is meant"),
         (X @ W.reshape(10, 20).T + B, "transposed", "op reads W transposed, as if it were stored"),
+        (X @ W.T.reshape(20, 10) + B, "transposed", "the transpose of W as if it were [20, 10]"),
         (np.repeat(X[:1], 12, 0) @ W + B, "row_repeated", "op uses row 0 of x for all rows"),
         (X @ offset(W, 1) + B, "offset", "op reads W 1 element too late"),
         (X @ offset(W, 10) + B, "offset", "op reads W one row too late"),
