@@ -63,10 +63,20 @@ class StepLedger:
         self._map = layer_map
         self._constant = constant
         self._modes = modes
+        self._constants: dict[str, Flat] = {}
         self._step = begin.step
         self._ops = tuple(op for op in layer_map.ops if op.name not in begin.skipped)
         self._index = {op.name: index for index, op in enumerate(self._ops)}
         self._history = History(self._ops, begin)
+        for name in {name for op in self._ops for name in op.inputs.values()}:
+            buffer = layer_map.buffers[name]
+            if (
+                buffer.is_constant
+                and begin.addresses.get(name) != 0
+                and buffer.elements(begin.sizes)
+            ):
+                # Now, before the step can lead its pointer astray.
+                self._constants[name] = constant(buffer)
         self._strays: dict[int, list[Stray]] = {}
         self._judged = 0
         self._chain: dict[str, Bounded] = {}
@@ -269,7 +279,8 @@ class StepLedger:
                 "Is the boundary before the size is set?"
             )
         if buffer.is_constant:
-            return shape(self._constant(buffer), buffer, sizes)
+            known = self._constants.get(buffer.name)
+            return shape(self._constant(buffer) if known is None else known, buffer, sizes)
         flat = self._history.before(index, buffer.name)
         if flat is None:
             raise ProgramError(

@@ -24,7 +24,7 @@ from nndbg.layermap.model import Op
 from .arithmetic import Array, compute
 from .trace import Stop, Trace, same_bits
 
-FACTOR = 4.0
+FACTOR = 8.0
 UNIT = 2.0**-24
 # Smaller numbers are flushed to zero.
 _TINY = 2.0**-126
