@@ -159,3 +159,10 @@ def test_what_ended_the_run_is_kept_with_the_stops_before(fake, dump) -> None:
     assert trace.error == "it crashed"
     assert [stop.op for stop in trace.stops] == [None, "load", "dense"]
     assert judged(trace, dump()) == []
+
+
+def test_a_step_that_ends_before_its_last_op_was_not_completed(dump, fake) -> None:
+    trace = follow(fake([[*IN_ORDER], ["load", "dense"]]), 2)
+    assert trace.error == "the program ended before all steps were complete"
+    assert judged(trace, dump()) == []
+    assert follow(fake([[*IN_ORDER], [*IN_ORDER]]), 2).error is None

@@ -86,9 +86,19 @@ def follow(source: Source, steps: int) -> Trace:
             capture = source.next()
     except NndbgError as problem:
         error = str(problem)
-    if error is None and (not stops or stops[-1].step < steps - 1):
+    if error is None and not _is_complete(source.layer_map, stops, steps):
         error = "the program ended before all steps were complete"
     return Trace(source.layer_map, tuple(stops), constants, error)
+
+
+def _is_complete(layer_map: LayerMap, stops: Sequence[Stop], steps: int) -> bool:
+    """Whether the last step was left behind, or its last op complete when the program ended."""
+    if not stops or stops[-1].step < steps - 1:
+        return False
+    last = stops[-1]
+    active = [op.name for op in layer_map.ops if op.name not in last.skipped]
+    done = {stop.op for stop in stops if stop.step == steps - 1}
+    return last.step == steps or not active or active[-1] in done
 
 
 def _stop(capture: Capture, last: Stop | None) -> Stop:
