@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .operators import OPERATORS
-from .trial import Outcome, Result
+from .trial import Outcome, Result, Said
 
 REASONS = Path(__file__).with_name("reasons.toml")
 
@@ -36,17 +36,18 @@ def markdown(results: Sequence[Result], seed: int) -> str:
         _operators(results),
     ]
     silent = [r for r in results if r.outcome is Outcome.KILLED and not r.caught]
+    missed = [r for r in wrong if not r.caught]
     numeric = (Outcome.WRONG, Outcome.KILLED)
     lists: tuple[tuple[str, list[Result], Callable[[Result], str]], ...] = (
         (
-            "Missed: a wrong number, and nndbg says nothing",
-            [r for r in wrong if not r.caught],
-            _missed,
+            "Missed: a wrong number that nndbg does not report",
+            missed,
+            _judged_and_told,
         ),
         (
             "Caught, with another first op",
             [r for r in wrong if r.caught and not r.is_first_op_right],
-            _other_op,
+            _judged_and_told,
         ),
         (
             "Caught, with a culprit in another file",
@@ -118,27 +119,29 @@ def _operator_row(name: str, results: Sequence[Result]) -> str:
     return f"| {name} | {len(results)} | {' | '.join(map(str, counts))} |"
 
 
-def _missed(result: Result) -> str:
+def _judged_and_told(result: Result) -> str:
     assert result.wrong is not None
     step, op = result.wrong
-    return f"{result.phase}, step {step}, {op}: {result.detail}"
-
-
-def _other_op(result: Result) -> str:
-    said, assert_wrong = result.first, result.wrong
-    assert assert_wrong is not None
-    step, op = assert_wrong
-    found = "no op" if said is None or said.first is None else "step {} {}".format(*said.first)
-    if said is not None and said.first is None and said.error:
-        found = said.error
-    return f"judged {result.phase} step {step} {op} ({result.detail}), nndbg has {found}"
+    said = result.first
+    found = _told(said) if said is not None else "nothing"
+    return f"judged {result.phase}, step {step}, {op} ({result.detail}); nndbg: {found}"
 
 
 def _spoken(result: Result) -> str:
+    judged = " ".join(word for word in (result.outcome.value, result.detail) if word)
     said = next(said for said in result.told if said.caught)
-    place = "{}: {}".format(*said.first) if said.first else ""
-    words = [f"{said.phase} {place}".strip(), said.status, said.says, said.error]
-    return f"{result.outcome.value} {result.detail}; ".strip() + " ".join(w for w in words if w)
+    return f"judged {judged}; nndbg: {said.phase}, {_told(said)}"
+
+
+def _told(said: Said) -> str:
+    """Return what nndbg said of a phase in a line."""
+    words = []
+    if said.first is not None:
+        step, op = said.first
+        words.append(f"step {step}, {op}: {said.buffer} {said.status} {said.says or ''}".strip())
+    if said.error is not None:
+        words.append(said.error)
+    return "; ".join(words) or "nothing"
 
 
 def _item(result: Result, says: str, reasons: Mapping[tuple[str, str, str], str]) -> str:
