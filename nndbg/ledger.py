@@ -99,6 +99,17 @@ def judge_record(
     yield from ledger.end(record.end) if record.end is not None else ledger.abandon()
 
 
+def constants_at(layer_map: LayerMap, begin: Capture) -> list[Buffer]:
+    """Return the constant buffers that are there where a step begins, if an op of it takes one."""
+    constants = [b for b in layer_map.buffers.values() if b.is_constant]
+    taken = {
+        name for op in layer_map.ops if op.name not in begin.skipped for name in op.inputs.values()
+    }
+    if not any(buffer.name in taken for buffer in constants):
+        return []
+    return [b for b in constants if begin.addresses.get(b.name) != 0 and b.elements(begin.sizes)]
+
+
 class StepLedger:
     """The books of one step: feed it captures in the order of the stops.
 
@@ -121,6 +132,8 @@ class StepLedger:
         self._ops = tuple(op for op in layer_map.ops if op.name not in begin.skipped)
         self._index = {op.name: index for index, op in enumerate(self._ops)}
         self._history = History(self._ops, begin)
+        # Now, before the step can lead a pointer astray.
+        self._constants = {b.name: constant(b) for b in constants_at(layer_map, begin)}
         self._strays: dict[int, list[Stray]] = {}
         self._judged = 0
         self._chain = Chain(layer_map)
@@ -310,10 +323,10 @@ class StepLedger:
 
     def _tables(self, op: Op, sizes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
         """Return the constant buffers, where the op reads one: it may be the wrong one."""
-        constants = [b for b in self._map.buffers.values() if b.is_constant]
-        if not any(b.name in op.inputs.values() for b in constants):
+        if not self._constants.keys() & op.inputs.values():
             return {}
-        return {b.name: shape(self._constant(b), b, sizes) for b in constants}
+        buffers = self._map.buffers
+        return {n: shape(flat, buffers[n], sizes) for n, flat in self._constants.items()}
 
     def _roles(self) -> dict[str, frozenset[str]]:
         roles: dict[str, set[str]] = {}
@@ -383,7 +396,8 @@ class StepLedger:
                 "Is the boundary before the size is set?"
             )
         if buffer.is_constant:
-            return shape(self._constant(buffer), buffer, sizes)
+            known = self._constants.get(buffer.name)
+            return shape(self._constant(buffer) if known is None else known, buffer, sizes)
         flat = self._history.before(index, buffer.name)
         if flat is None:
             raise ProgramError(

@@ -15,7 +15,7 @@ from nndbg.elf import Executable
 from nndbg.errors import ProgramError, UsageError
 from nndbg.finding import ALL_AUDITS, Audit
 from nndbg.layermap import Buffer, LayerMap
-from nndbg.ledger import Observation, StepLedger, StepRecord, judge_record
+from nndbg.ledger import Observation, StepLedger, StepRecord, constants_at, judge_record
 
 
 class Source(Protocol):
@@ -182,7 +182,10 @@ class Session:
             self.start()
         assert self.capture is not None
         begin, done = self.capture, []
-        constants: dict[str, Flat] = {}
+        constants = {
+            buffer.name: self._source.constant(buffer)
+            for buffer in constants_at(self.layer_map, begin)
+        }
         try:
             while (capture := self._next()) is not None and capture.op is not None:
                 self.capture = capture

@@ -359,6 +359,14 @@ def test_the_array_that_a_pointer_names_at_the_op_is_the_one_it_is_judged_by(ste
     assert statuses(step(events)) == {"dz": "diverged"}
 
 
+def test_a_constant_array_is_the_one_of_the_beginning_of_the_step(step, correct):
+    def led_astray(state: dict) -> None:
+        state["table"] = state["table"][::-1].copy()
+        correct["load"](state)
+
+    assert statuses(step([("load", led_astray), *OPS[1:]])) == {"load": "diverged"}
+
+
 def test_the_same_pointer_with_other_contents_is_a_change(step):
     events = [*OPS[:4], add("g", 1.0), *OPS[4:]]
     changed = [v for v in verdicts(step(events)) if v.says]

@@ -347,7 +347,10 @@ class LiveSource:
             address=self._address,
             sizes=seen.sizes,
             addresses=seen.addresses,
-            flat=MappingProxyType({**seen.flat, **{n: one.flat for n, one in left.items()}}),
+            # Captures of one stop share their arrays, so that they are compared once.
+            flat=MappingProxyType({**seen.flat, **{n: one.flat for n, one in left.items()}})
+            if left
+            else seen.flat,
             skipped=self._skipped,
             memory=seen.memory,
             padding=seen.padding,

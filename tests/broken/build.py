@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,19 +120,28 @@ def changes(kind: str) -> list[Change]:
 
 
 def build(change: Change, directory: Path) -> Path:
-    """Build the changed trainer in an empty directory and return the program.
+    """Build the changed trainer in an empty directory and return the program. Raises BuildError."""
+    texts: dict[str, str] = {}
+    for edit in change.edits:
+        texts[edit.file] = _apply(edit, change.name, texts)
+    return build_texts(texts, directory)
+
+
+def build_texts(texts: Mapping[str, str], directory: Path) -> Path:
+    """Build the trainer in an empty directory, with other texts for some files of the repository.
 
     Objects of the sound trainer serve again where they are up to date. Raises BuildError.
     """
     shutil.copytree(ROOT / "asm", directory / "asm")
-    changed = {_apply(edit, change.name, directory) for edit in change.edits}
+    for file, text in texts.items():
+        (directory / file).write_text(text)
+    changed = {Path(file) for file in texts}
+    is_in_all = any(path.suffix != ".asm" for path in changed)
     common = [*(ROOT / "asm" / "include").iterdir(), ROOT / "asm" / "mnist.toml"]
     objects = []
     for source in sorted((directory / "asm").glob("*.asm")):
-        made = ROOT / "build" / f"{source.stem}.o"
-        if changed.isdisjoint((source.name, "include")) and _is_newer(
-            made, ROOT / "asm" / source.name, *common
-        ):
+        made, own = ROOT / "build" / f"{source.stem}.o", Path("asm") / source.name
+        if not is_in_all and own not in changed and _is_newer(made, ROOT / own, *common):
             objects.append(str(made))
             continue
         _run(directory, "nasm", "-f", "elf64", "-g", "-F", "dwarf", "-I", "asm/include/",
@@ -141,12 +151,12 @@ def build(change: Change, directory: Path) -> Path:
     return directory / "mnist"
 
 
-def _apply(edit: Edit, name: str, directory: Path) -> str:
-    """Edit a file; returns its name, or `include` for what every file includes."""
-    path = directory / edit.file
+def _apply(edit: Edit, name: str, texts: Mapping[str, str]) -> str:
+    """Return the text of a file with an edit, on top of those before it in `texts`."""
+    path = ROOT / edit.file
     if not path.is_file():
         raise BuildError(f"{name}: there is no {edit.file}. Has it been renamed? Move the edit.")
-    text = path.read_text()
+    text = texts.get(edit.file) or path.read_text()
     count = text.count(edit.find)
     if count != 1:
         raise BuildError(
@@ -154,8 +164,7 @@ def _apply(edit: Edit, name: str, directory: Path) -> str:
             f"times instead of once. Renew `find`, and see that the change says the same:\n"
             f"{edit.find}"
         )
-    path.write_text(text.replace(edit.find, edit.replace))
-    return path.name if path.suffix == ".asm" else "include"
+    return text.replace(edit.find, edit.replace)
 
 
 def _is_newer(made: Path, *sources: Path) -> bool:
