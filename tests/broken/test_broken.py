@@ -27,7 +27,7 @@ def check(change: Change, directory: Path, data: Path) -> nndbg.Report:
     """What nndbg says of the changed trainer, which is built in `directory` and removed again."""
     program = build(change, directory)
     arguments = ["--data", str(data), *ARGUMENTS, *change.arguments]
-    report = nndbg.check(program, steps=STEPS, arguments=arguments, timeout=SECONDS)
+    report = nndbg.check(program, steps=STEPS, arguments=arguments, timeout=SECONDS, culprit=False)
     shutil.rmtree(directory)
     return report
 
