@@ -196,7 +196,7 @@ def check(
     )
     accuse = None
     if culprit:
-        accuse = accuser(program, map=map_file, phase=phase, arguments=arguments, timeout=timeout)
+        accuse = accuser(session, map=map_file, phase=phase, arguments=arguments, timeout=timeout)
     advance: Advance
     with session, _progress("steps", len(steps)) as advance:
         report = check_steps(
