@@ -71,9 +71,6 @@ def check(
     side_by_side = Mode.TRAJECTORY in modes
     if side_by_side and len(modes) > 1:
         raise UsageError("a trajectory goes alone: give the mode TRAJECTORY and no other.")
-    accused = None
-    if culprit:
-        accused = accuser(program, map=map, phase=phase, arguments=arguments, timeout=timeout)
     with open(
         program,
         map=map,
@@ -85,6 +82,9 @@ def check(
     ) as session:
         if side_by_side:
             return follow_steps(session, steps)
+        accused = None
+        if culprit:
+            accused = accuser(session, map=map, phase=phase, arguments=arguments, timeout=timeout)
         return check_steps(session, steps, accuse=accused)
 
 
@@ -115,17 +115,19 @@ def bisect(
 
 
 def accuser(
-    program: StrPath,
+    session: Session,
     *,
     map: StrPath | None = None,
     phase: str = MAIN_PHASE,
     arguments: Sequence[str] = (),
     timeout: float = DEFAULT_TIMEOUT,
 ) -> Accuse:
-    """Return what finds the culprit of a wrong output, by running the program again."""
+    """Return what finds the culprit of a wrong output, by running the session's program again."""
 
     def search(verdict: Verdict, evidence: Evidence | None) -> Culprit | None:
-        placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
+        if session.executable is None:
+            return None
+        placed = load_map(session.executable, None if map is None else Path(map), phase)
         return accuse(LiveSource(placed, arguments, timeout), verdict, evidence, timeout)
 
     return search

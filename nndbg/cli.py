@@ -267,7 +267,7 @@ def check(
     )
     accuse = None
     if culprit:
-        accuse = accuser(program, map=map_file, phase=phase, arguments=arguments, timeout=timeout)
+        accuse = accuser(session, map=map_file, phase=phase, arguments=arguments, timeout=timeout)
     with session, progress_bar("steps", len(steps)) as advance:
         if side_by_side:
             report = follow_steps(session, steps, advance)

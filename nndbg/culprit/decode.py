@@ -25,7 +25,7 @@ from iced_x86 import (
     Instruction as Decoded,
 )
 
-from nndbg.elf import Executable
+from nndbg.elf import Executable, Symbol
 
 # The stubs of iced-x86 call the type of a register so.
 Register_ = Any
@@ -158,6 +158,7 @@ class Disassembly:
     def __init__(self, executable: Executable) -> None:
         self.executable = executable
         self._known: dict[int, Instruction | None] = {}
+        self._functions: dict[int, tuple[Instruction, ...]] = {}
 
     def at(self, address: int) -> Instruction | None:
         """Return the instruction at `address`, None where the file has no code there."""
@@ -170,6 +171,11 @@ class Disassembly:
         symbol = self.executable.function_at(address)
         if symbol is None:
             return ()
+        if symbol.address not in self._functions:
+            self._functions[symbol.address] = self._body(symbol)
+        return self._functions[symbol.address]
+
+    def _body(self, symbol: Symbol) -> tuple[Instruction, ...]:
         found: list[Instruction] = []
         at = symbol.address
         while self.executable.function_at(at) == symbol:

@@ -192,14 +192,32 @@ class Formula:
         if self._overrun(index, earlier, stranger):
             return
         output = strides(self.places, self.place)
+        got = self._got(stranger, len(earlier))
         buffers = list(dict.fromkeys(self.needs.op.inputs.values()))
         for address, says in blame_address(
             self.trace, index, access, self.places, buffers, self.needs.covers, since, output
         ):
-            self.found.add(address, f"{says}: {self.place} got {stranger}")
+            self.found.add(address, f"{says}: {got}")
             if "points to" in says or "begins here" in says:
                 self._call_behind(address, index)
         self._add(index, f"loads {stranger}, which {self.place} does not need")
+
+    def _got(self, stranger: Place, turn: int) -> str:
+        """Return in words what was loaded instead of what, in which turn of the loop."""
+        have = {place.buffer for _, place in self.right}
+        for part, fixed in self.needs.parts.items():
+            buffer = self.needs.op.inputs[part]
+            meant = buffer == stranger.buffer or (
+                stranger.buffer not in self.needs.op.inputs.values() and buffer not in have
+            )
+            free = [axis for axis, at in enumerate(fixed) if at is None]
+            if not meant or len(free) > 1:
+                continue
+            index = tuple(turn if at is None else at for at in fixed)
+            if all(i < n for i, n in zip(index, self.places.extents(buffer), strict=True)):
+                when = f"in turn {turn} " if free else ""
+                return f"{when}{self.place} got {stranger}, and needs {Place(buffer, index)}"
+        return f"{self.place} got {stranger}"
 
     def _call_behind(self, address: int, index: int) -> None:
         """Add the call that took the pointer set at `address` to the load."""

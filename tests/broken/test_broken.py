@@ -29,7 +29,12 @@ def check(change: Change, directory: Path, data: Path) -> nndbg.Report:
     arguments = ["--data", str(data), *ARGUMENTS, *change.arguments]
     steps = STEPS if change.phase != "init" else range(1)
     report = nndbg.check(
-        program, steps=steps, phase=change.phase, arguments=arguments, timeout=SECONDS
+        program,
+        steps=steps,
+        phase=change.phase,
+        arguments=arguments,
+        timeout=SECONDS,
+        culprit=False,
     )
     shutil.rmtree(directory)
     return report
