@@ -78,7 +78,6 @@ class _Run:
         self._first: Observation | None = None
         self._first_wrong: Verdict | None = None
         self._failure: ProgramError | GdbError | None = None
-        self._enough = False
         self._says = ""
 
     def sweep(self) -> None:
@@ -101,7 +100,6 @@ class _Run:
                     self._verdicts.extend(verdicts)
                     self._count()
         finally:
-            self._enough = True
             session.sweep(False)
         if isinstance(self._failure, GdbError) and not suspect:
             raise self._failure
@@ -179,12 +177,11 @@ class _Run:
                 return
 
     def _judge(self, record: StepRecord) -> list[Verdict]:
-        verdicts: list[Verdict] = []
-        for observation in self._session.judge(record):
-            if self._enough:
-                break
-            verdicts += observation.verdicts
-        return self._in_order(verdicts)
+        return self._in_order(
+            verdict
+            for observation in self._session.judge(record)
+            for verdict in observation.verdicts
+        )
 
     def _finish(self, until_first: bool) -> bool:
         """Judge the rest of the step; returns whether it was whole.

@@ -2,62 +2,56 @@
 
 from __future__ import annotations
 
-import threading
+import os
+import signal
 from contextlib import closing
 from itertools import count
+from multiprocessing import active_children
 
 import pytest
 from threadpoolctl import threadpool_info
 
-from nndbg.ahead import in_order, one_thread_each, threads
+from nndbg.ahead import BATCH, in_order, one_thread_each, processors
 
-LIMIT = 10.0
+HERE = os.getpid()
 
 
 def test_results_come_in_the_order_of_the_items():
-    first_may_end = threading.Event()
-
-    def late_first(item: int) -> int:
-        if item == 0:
-            assert first_may_end.wait(LIMIT)
-        elif item == 1:
-            first_may_end.set()
-        return item * item
-
-    if threads() == 1:
-        first_may_end.set()
-    assert list(in_order(late_first, range(30))) == [(n, n * n) for n in range(30)]
+    several = 5 * BATCH + 3
+    assert list(in_order(lambda n: n * n, range(several))) == [(n, n * n) for n in range(several)]
 
 
-def test_the_items_are_drawn_in_the_caller_s_thread():
-    here = threading.current_thread()
-    drawn, judged = set(), set()
+def test_the_items_are_drawn_by_the_caller_and_computed_by_others():
+    drawn = set()
 
     def items():
-        for number in range(4):
-            drawn.add(threading.current_thread())
+        for number in range(3 * BATCH):
+            drawn.add(os.getpid())
             yield number
 
-    list(in_order(lambda item: judged.add(threading.current_thread()), items()))
-    assert drawn == {here}
-    assert here not in judged
+    computed = {pid for _, pid in in_order(lambda item: os.getpid(), items())}
+    assert drawn == {HERE}
+    assert len(computed) == 3
+    assert HERE not in computed
 
 
 def test_it_is_only_a_few_items_ahead():
-    hold = threading.Event()
     drawn = 0
 
     def items():
         nonlocal drawn
         for number in count():
             drawn += 1
-            if drawn == 2 * threads() + 1:
-                hold.set()
             yield number
 
-    with closing(in_order(lambda item: hold.wait(LIMIT), items())) as results:
-        assert next(results) == (0, True)
-        assert drawn <= 2 * threads() + 1
+    with closing(in_order(lambda item: item, items())) as results:
+        assert next(results) == (0, 0)
+        assert drawn <= (processors() + 1) * BATCH
+
+
+def test_large_results_do_not_block():
+    sizes = [len(result) for _, result in in_order(lambda n: bytes(1 << 20), range(2 * BATCH))]
+    assert sizes == [1 << 20] * 2 * BATCH
 
 
 def test_an_error_comes_where_its_result_would():
@@ -70,36 +64,37 @@ def test_an_error_comes_where_its_result_would():
     assert [next(results)[0] for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="of item 3"):
         next(results)
+    assert not active_children()
 
 
-def test_an_error_of_the_source_comes_behind_the_results_before_it():
+def test_an_error_of_the_source_ends_it_and_its_children():
     def items():
-        yield 1
+        yield from range(2 * BATCH)
         raise KeyError("no more")
 
-    with pytest.raises(KeyError), closing(in_order(lambda item: item, items())) as results:
-        list(results)
+    with pytest.raises(KeyError), closing(in_order(lambda item: signal.pause(), items())) as all_:
+        list(all_)
+    assert not active_children()
 
 
-def test_what_is_not_begun_when_it_is_closed_is_never_computed():
-    hold, begun = threading.Event(), []
+def test_closing_kills_what_still_computes():
+    def waits_later(item: int) -> int:
+        if item >= BATCH:
+            signal.pause()
+        return item
 
-    def waits(item: int) -> None:
-        begun.append(item)
-        assert hold.wait(LIMIT)
+    with closing(in_order(waits_later, range(3 * BATCH))) as results:
+        assert next(results) == (0, 0)
+    assert not active_children()
 
-    def items():
-        yield from range(2 * threads())
-        raise InterruptedError
 
-    with pytest.raises(InterruptedError), closing(in_order(waits, items())) as results:
-        next(results)
-    hold.set()
-    for thread in threading.enumerate():
-        if thread.name.startswith("judge"):
-            thread.join(LIMIT)
-    assert not any(thread.name.startswith("judge") for thread in threading.enumerate())
-    assert len(begun) <= threads()
+def test_a_child_that_dies_is_done_without():
+    def dies(item: int) -> int:
+        if os.getpid() != HERE:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return -item
+
+    assert list(in_order(dies, range(BATCH + 1))) == [(n, -n) for n in range(BATCH + 1)]
 
 
 def test_a_matrix_product_keeps_to_one_thread_and_then_has_its_threads_again():
