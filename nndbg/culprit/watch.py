@@ -298,9 +298,11 @@ class Watch:
         if rest or not 0 <= lane < access.size // access.width:
             return True
         if found.mask:
-            # GDB 13 reads zero for every mask on processors with AMX: a change says more.
+            # GDB 13 reads zero for every mask on processors with AMX. A watchpoint is not triggered
+            # by lanes that a mask leaves out, as far as has been seen; a change is a write.
             bits = int.from_bytes(self._inferior.vector(found.mask), "little")
-            return self.value != self._last or bool(bits >> lane & 1)
+            trapped = not bits and not self._stores
+            return trapped or self.value != self._last or bool(bits >> lane & 1)
         held = self._inferior.vector(found.names[1])
         return bool(held[(lane + 1) * access.width - 1] & 0x80)
 
