@@ -16,9 +16,8 @@ from nndbg.culprit.found import Found
 from nndbg.culprit.model import Write
 from nndbg.culprit.needs import needs
 from nndbg.culprit.places import Place, Places
-from nndbg.culprit.reach import reachable
 from nndbg.culprit.slicing import Trace
-from nndbg.culprit.watch import Arrival, Watch, walk
+from nndbg.culprit.watch import Arrival, Watch, functions_run, walk
 from nndbg.diagnose import Evidence
 from nndbg.errors import GdbError, ProgramError
 from nndbg.inferior import LiveSource
@@ -407,15 +406,8 @@ class _Search:
 
     def _not_saved(self, register: str) -> None:
         """Name the functions that change a register which they are to preserve."""
-        self.source.start(self.step)
-        inferior = self.source.inferior
-        offset = inferior.load_offset
-
-        def pointer(address: int) -> int:
-            return int.from_bytes(inferior.memory.read(address + offset, 8), "little") - offset
-
-        functions = reachable(self.code, self.source.placed.done[self.op.name], pointer)
-        for body in functions.values():
+        run = functions_run(self.source, self.code, self.step, self.op.name, self.timeout)
+        for body in run:
             writes = [i for i in body if register in i.writes]
             saved = any(
                 register in i.data and i.store is not None and i.address < writes[0].address
