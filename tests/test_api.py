@@ -11,6 +11,7 @@ import nndbg
 from nndbg.errors import ExitCode
 
 PUBLIC = {
+    "blame",
     "GdbError",
     "MapError",
     "Mode",
