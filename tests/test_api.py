@@ -14,6 +14,7 @@ PUBLIC = {
     "Audit",
     "Finding",
     "Level",
+    "blame",
     "GdbError",
     "MapError",
     "Mode",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,15 +10,15 @@ from nndbg.compare import Status, Verdict, bits
 from nndbg.culprit import loops
 from nndbg.culprit.addresses import blame_address
 from nndbg.culprit.decode import Disassembly
+from nndbg.culprit.detour import find_detour
 from nndbg.culprit.follow import Clock, Goal, trace_interval
 from nndbg.culprit.formula import Formula
 from nndbg.culprit.found import Found
 from nndbg.culprit.model import Write
 from nndbg.culprit.needs import needs
 from nndbg.culprit.places import Place, Places
-from nndbg.culprit.reach import reachable
 from nndbg.culprit.slicing import Trace
-from nndbg.culprit.watch import Arrival, Watch, walk
+from nndbg.culprit.watch import Watch, functions_run
 from nndbg.diagnose import Evidence
 from nndbg.errors import GdbError, ProgramError
 from nndbg.inferior import LiveSource
@@ -73,7 +73,7 @@ class _Search:
         """Return who is to blame."""
         subject = self.verdict.subject
         if self.verdict.status is Status.UNWRITTEN and self.evidence is None:
-            self._never_reached()
+            find_detour(self.source, self.code, self.found, self.op, self.step, self.timeout)
             return self.found.culprit(subject.buffer)
         index = self._index()
         if index is None:
@@ -94,49 +94,6 @@ class _Search:
                 bad = ~np.isfinite(actual)
             return tuple(int(i) for i in np.argwhere(bad)[0])
         return self.verdict.worst.index if self.verdict.worst else None
-
-    # An op whose boundary was never reached
-
-    def _never_reached(self) -> None:
-        """Find the instruction that led past the boundary."""
-        self.source.start(self.step)
-        order = [op.name for op in self.source.layer_map.ops]
-        before = order[: order.index(self.op.name)]
-        behind, passed = 0, 0
-        for event in walk(self.source, self.timeout):
-            if isinstance(event, Arrival):
-                if event.begins_step:
-                    break
-                passed += 1
-                if any(name in before for name in event.ops):
-                    behind = passed
-        done = self.source.placed.done
-        others = {a for name in done if name != self.op.name for a in done[name]}
-        self.source.start(self.step)
-        until = (*others, *self.source.placed.step)
-        trace, _ = trace_interval(
-            self.source, self.code, behind, until, self.clock.left, self.timeout
-        )
-        self._passes_by(trace, done[self.op.name])
-
-    def _passes_by(self, trace: Trace, boundaries: Iterable[int]) -> None:
-        for boundary in boundaries:
-            body = self.code.function(boundary)
-            inside = range(body[0].address, body[-1].end) if body else range(0)
-            for index, instruction in enumerate(trace.instructions):
-                if instruction is None or instruction.address not in inside:
-                    continue
-                following = trace.addresses[index + 1] if index + 1 < len(trace) else None
-                leaves = instruction.is_return or (
-                    (instruction.is_jump or instruction.is_branch)
-                    and following is not None
-                    and not (instruction.address < following <= boundary)
-                )
-                if instruction.address < boundary and leaves:
-                    says = f"leaves {self.op.name} out: its boundary lies behind it"
-                    self.found.add(instruction.address, says)
-        for index in range(len(trace) - 1, -1, -1):
-            self.found.add(trace.addresses[index], f"ran instead of {self.op.name}")
 
     # An op that ran too early or too late
 
@@ -316,7 +273,7 @@ class _Search:
             inside = [places.at(at) for at in range(span.start, span.stop, access.width or 4)]
             if not any(p is not None and wanted.covers(Place(p.buffer, p.index)) for p in inside):
                 continue
-            if not self._alone(wanted.parts, hit.buffer):
+            if not wanted.is_one_to_one(hit.buffer):
                 continue
             store = next((n for n in stores if n > index), None)
             if store is None or loops.frame(trace, store) != loops.frame(trace, index):
@@ -341,18 +298,6 @@ class _Search:
                 self.found.add(address, f"{says}: what belongs into {place} goes to {landed}")
             return True
         return False
-
-    def _alone(self, parts: object, buffer: str) -> bool:
-        """Whether one element of the buffer belongs to one element of the output."""
-        del parts, buffer
-        return self.op.kind.name in (
-            "gather",
-            "relu",
-            "relu_grad",
-            "dropout",
-            "sgd",
-            "weight_decay",
-        )
 
     def _read_only(self, watch: Watch, place: Place, behind: int) -> None:
         """Name where the element was read and then not written."""
@@ -407,15 +352,8 @@ class _Search:
 
     def _not_saved(self, register: str) -> None:
         """Name the functions that change a register which they are to preserve."""
-        self.source.start(self.step)
-        inferior = self.source.inferior
-        offset = inferior.load_offset
-
-        def pointer(address: int) -> int:
-            return int.from_bytes(inferior.memory.read(address + offset, 8), "little") - offset
-
-        functions = reachable(self.code, self.source.placed.done[self.op.name], pointer)
-        for body in functions.values():
+        run = functions_run(self.source, self.code, self.step, self.op.name, self.timeout)
+        for body in run:
             writes = [i for i in body if register in i.writes]
             saved = any(
                 register in i.data and i.store is not None and i.address < writes[0].address

@@ -39,6 +39,14 @@ class Needs:
             for part, buffer in self.op.inputs.items()
         )
 
+    def is_one_to_one(self, buffer: str) -> bool:
+        """Whether each element of the buffer belongs to one element of the output alone."""
+        return any(
+            len(self.parts[part]) == len(self.index) and None not in self.parts[part]
+            for part, name in self.op.inputs.items()
+            if name == buffer and self.index
+        )
+
     def value(self, evidence: Evidence, part: str, place: Place) -> tuple[float, float]:
         """Return the element and its bound if another one, of `part`, were twice what it is.
 

@@ -84,7 +84,7 @@ class Watch:
         self.code = Disassembly(source.placed.executable)
         self._source = source
         self._until, self._timeout = until, timeout
-        run = () if debug_registers else self._functions_run(step, until, timeout)
+        run = () if debug_registers else functions_run(source, self.code, step, until, timeout)
         capture = source.start(step)
         self.places = Places(source.layer_map, capture)
         self._inferior: Inferior = source.inferior
@@ -149,33 +149,6 @@ class Watch:
         self.reads += 1
         if len(self.read_sites) < _MOST_READ_SITES:
             self.read_sites.append((len(self.arrivals), address))
-
-    def _functions_run(
-        self, step: int, until: str | None, timeout: float
-    ) -> tuple[tuple[Instruction, ...], ...]:
-        """Run to where the op is done; return the functions that the step entered on the way."""
-        self._source.start(step)
-        inferior = self._source.inferior
-        offset = inferior.load_offset
-
-        def pointer(address: int) -> int:
-            return int.from_bytes(inferior.memory.read(address + offset, 8), "little") - offset
-
-        functions = reachable(self.code, self._source.placed.step, pointer)
-        for address in functions:
-            inferior.break_at(address, once=True)
-        entered = {address for step in self._source.placed.step for address in self._start(step)}
-        for event in walk(self._source, timeout):
-            if isinstance(event, Arrival):
-                if event.begins_step or until in event.ops:
-                    break
-            else:
-                entered.add(event.address)
-        return tuple(functions[address] for address in sorted(entered & functions.keys()))
-
-    def _start(self, address: int) -> tuple[int, ...]:
-        """Return where the function around `address` begins."""
-        return tuple(instruction.address for instruction in self.code.function(address)[:1])
 
     def _break_at_stores(self, functions: tuple[tuple[Instruction, ...], ...]) -> None:
         """Stop at every store of the functions that the step runs, for want of debug registers."""
@@ -298,9 +271,11 @@ class Watch:
         if rest or not 0 <= lane < access.size // access.width:
             return True
         if found.mask:
-            # GDB 13 reads zero for every mask on processors with AMX: a change says more.
+            # GDB 13 reads zero for every mask on processors with AMX. A watchpoint is not triggered
+            # by lanes that a mask leaves out, as far as has been seen; a change is a write.
             bits = int.from_bytes(self._inferior.vector(found.mask), "little")
-            return self.value != self._last or bool(bits >> lane & 1)
+            trapped = not bits and not self._stores
+            return trapped or self.value != self._last or bool(bits >> lane & 1)
         held = self._inferior.vector(found.names[1])
         return bool(held[(lane + 1) * access.width - 1] & 0x80)
 
@@ -336,6 +311,33 @@ class Watch:
 
     def _covers(self, begin: int, size: int) -> bool:
         return begin < self._address + self._width and self._address < begin + size
+
+
+def functions_run(
+    source: LiveSource, code: Disassembly, step: int, until: str | None, timeout: float
+) -> tuple[tuple[Instruction, ...], ...]:
+    """Run to where the op `until` is done; return the functions that the step entered on the way.
+
+    Those are found that can be reached by calls and by jumps through variables.
+    """
+    source.start(step)
+    inferior = source.inferior
+    offset = inferior.load_offset
+
+    def pointer(address: int) -> int:
+        return int.from_bytes(inferior.memory.read(address + offset, 8), "little") - offset
+
+    functions = reachable(code, source.placed.step, pointer)
+    for address in functions:
+        inferior.break_at(address, once=True)
+    entered = {body[0].address for at in source.placed.step if (body := code.function(at))}
+    for event in walk(source, timeout):
+        if isinstance(event, Arrival):
+            if event.begins_step or until in event.ops:
+                break
+        else:
+            entered.add(event.address)
+    return tuple(functions[address] for address in sorted(entered & functions.keys()))
 
 
 def writes_of(

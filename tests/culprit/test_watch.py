@@ -103,6 +103,13 @@ def test_a_lane_that_a_mask_leaves_out_is_not_written(ask):
     assert blame.value == 0.0
 
 
+@needs("avx512f")
+def test_a_masked_store_of_the_same_value_is_a_write(ask):
+    code = "mov eax, 0x0ff0\n kmovw k1, eax\n vxorps xmm1, xmm1, xmm1\n vmovups [a]{k1}, zmm1"
+    blame = ask(f"{code}\n vzeroupper", {"a": ("f32", 16)}, "a[5]")
+    assert [(write.before, write.after) for write in blame.writes] == [(0.0, 0.0)]
+
+
 @needs("avx2")
 def test_a_lane_that_a_register_leaves_out_is_not_written(ask):
     code = "vmovups ymm1, [source]\n vmovups ymm2, [lanes]\n vmaskmovps [a], ymm2, ymm1"

@@ -208,7 +208,7 @@ def test_junit_has_a_case_for_it_that_fares_as_the_program_does(sound, departed,
     outcomes = []
     for report in (sound, departed, wrong):
         root = ET.fromstring(RENDERERS["junit"](report))
-        case = root.find("testsuite[@name='trajectory']/testcase")
+        case = root.find("testsuite/testcase[@classname='trajectory']")
         assert case is not None
         assert sentences(report)[0] in (case.findtext("system-out") or "")
         outcomes.append([child.tag for child in case if child.tag != "system-out"])
