@@ -143,7 +143,9 @@ class _Run:
         if self._first_wrong is None or self._first is None:
             return None
         self._session.close()
-        evidence = self._first.evidence.get(self._first_wrong.subject.buffer)
+        buffer = self._first_wrong.subject.buffer
+        # Of a buffer that changed behind the op's back there is no formula to search by.
+        evidence = self._first.evidence.get(buffer) if buffer in self._first.expected else None
         return accuse(self._first_wrong, evidence)
 
     def report(self, error: str | None, culprit: Culprit | None) -> Report:
