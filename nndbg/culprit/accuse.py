@@ -92,6 +92,8 @@ class _Search:
             bad, actual = self.evidence.bad, self.evidence.actual
             if self.verdict.status is Status.NONFINITE and not np.isfinite(actual).all():
                 bad = ~np.isfinite(actual)
+            if not bad.any():
+                return None  # the op is right, and only what came before it is not
             return tuple(int(i) for i in np.argwhere(bad)[0])
         return self.verdict.worst.index if self.verdict.worst else None
 

@@ -293,7 +293,8 @@ class Formula:
                 inner, _ = loops.frame(self.trace, maker)
                 if inner > begin and self._set_before(next(iter(kept)), begin, inner):
                     name = function.name if function else "a call"
-                    register = instruction.names[instruction.operands.index(next(iter(kept)))]
+                    names = dict(zip(instruction.operands, instruction.names, strict=True))
+                    register = names.get(next(iter(kept)), next(iter(kept)))
                     self._add(node, f"takes {register}, which {name} has changed since it was set")
                     return
 
