@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # A fork costs some milliseconds: as many items are computed by one child.
-BATCH = 8
+BATCH = 12
 _PROCESSES = get_context("fork")
 
 

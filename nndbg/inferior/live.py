@@ -331,7 +331,9 @@ class LiveSource:
 
     def _capture(self, op: str | None) -> Capture:
         if self._snapshot is None:
-            self._snapshot = self._reader.snapshot()
+            # A sweep has no eyes for what no op of the step names.
+            named = frozenset().union(*(_named(op) for op in self._active))
+            self._snapshot = self._reader.snapshot(named if self._sweeps_now else None)
         seen = self._snapshot
         findings: tuple[Finding, ...] = ()
         entered = self._entered.pop(op, None) if op is not None else None
@@ -362,6 +364,10 @@ class LiveSource:
             self._seen.add(op)
             self._last = f"after {op} of step {self._step}"
         return capture
+
+
+def _named(op: Op) -> set[str]:
+    return {*op.inputs.values(), *op.outputs.values()}
 
 
 def _needed(ops: Sequence[Op]) -> set[str]:

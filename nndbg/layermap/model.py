@@ -58,7 +58,7 @@ class Buffer:
 
     def extents(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """Return the shape in numbers."""
-        return tuple(axis if isinstance(axis, int) else sizes[axis] for axis in self.shape)
+        return tuple([axis if isinstance(axis, int) else sizes[axis] for axis in self.shape])
 
     def elements(self, sizes: Mapping[str, int]) -> int:
         """Return how many elements it has."""
