@@ -12,6 +12,7 @@ from nndbg.report.model import First, Report
 from nndbg.report.tally import Output, Part, Tally, tally
 from nndbg.report.words import (
     ENDED_EARLY,
+    accused,
     boundary,
     explained,
     found,
@@ -86,6 +87,8 @@ def _told(report: Report, first: First | None, part: Part) -> str:
         told += map(explained, first.diagnosis)
     if (place := report.boundaries.get(verdict.subject.op)) is not None:
         told.append(f"{line(verdict.subject.op)} is complete at {boundary(place)}")
+    if first is not None and verdict == first.verdict and first.culprit is not None:
+        told += accused(first.culprit)
     return "\n".join(told)
 
 

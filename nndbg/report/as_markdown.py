@@ -16,6 +16,7 @@ from nndbg.report.tally import Output, tally
 from nndbg.report.words import (
     ENDED_EARLY,
     SIGNS,
+    accused,
     boundary,
     compared,
     headline,
@@ -55,6 +56,8 @@ def _parts(report: Report) -> Iterator[str]:
     if report.error is not None:
         lines = _short(printable(report.error), _MOST_ERROR).split("\n")
         yield f"**{ENDED_EARLY.capitalize()}:** {'<br>'.join(map(prose, lines))}"
+    if report.says:
+        yield prose(report.says)
     if (first := report.first) is not None:
         yield from _first(report, first)
     if findings := gathered(report):
@@ -100,6 +103,8 @@ def _first(report: Report, first: First) -> Iterator[str]:
         lines.append(f"worst: {code(worst_place(verdict))}: {sides}")
     if (place := report.boundaries.get(subject.op)) is not None:
         lines.append(f"{code(subject.op)} is complete at {code(boundary(place))}")
+    if first.culprit is not None:
+        lines += map(prose, accused(first.culprit))
     yield "\n".join(f"- {told}" for told in lines)
 
 

@@ -20,6 +20,7 @@ from nndbg.report.words import (
     ENDED_EARLY,
     MEANINGS,
     NOTHING,
+    accused,
     explained,
     in_words,
     line,
@@ -110,13 +111,17 @@ def _results(report: Report, counts: Tally) -> Iterator[dict[str, Any]]:
 
 def _result(report: Report, first: First | None, output: Output, part: Part) -> dict[str, Any]:
     subject, status = output.subject, part.first.status
+    place = report.boundaries.get(subject.op)
+    if first is not None and first.verdict == part.first and first.culprit is not None:
+        likeliest = first.culprit.likeliest
+        place = CodePlace(likeliest.address, likeliest.function, likeliest.file, likeliest.line)
     op, buffer, steps = line(subject.op), line(subject.buffer), ranges(part.steps)
     name = f"{op}/{buffer}"
     return {
         **_judged(status, _text(first, part)),
         "locations": [
             {
-                "physicalLocation": _physical(report, report.boundaries.get(subject.op)),
+                "physicalLocation": _physical(report, place),
                 "logicalLocations": [
                     {"name": buffer, "fullyQualifiedName": name, "kind": "variable"}
                 ],
@@ -174,9 +179,13 @@ def _text(first: First | None, part: Part) -> str:
         f"{line(subject.buffer)} {told} after {line(subject.op)} ({line(subject.kind)}) "
         f"in {numbered(part.steps)}."
     ]
-    if first is not None and first.verdict == verdict:
+    is_first = first is not None and first.verdict == verdict
+    if first is not None and is_first:
         lines += map(explained, first.diagnosis)
-    return "\n".join(filter(None, [*lines, in_words(verdict)]))
+    lines.append(in_words(verdict))
+    if first is not None and is_first and first.culprit is not None:
+        lines += accused(first.culprit)
+    return "\n".join(filter(None, lines))
 
 
 def _ended(error: str) -> str:

@@ -8,7 +8,7 @@ from itertools import islice
 
 from nndbg.compare import Element, Status, Verdict
 from nndbg.diagnose import Diagnosis
-from nndbg.report.model import CodePlace, Report
+from nndbg.report.model import CodePlace, Culprit, Report
 from nndbg.report.tally import Output, Steps, Tally
 from nndbg.text import printable
 
@@ -96,6 +96,17 @@ def compared(element: Element) -> list[tuple[str, str]]:
 def explained(diagnosis: Diagnosis) -> str:
     """Return a diagnosis as a sentence, with how much of the divergence it explains."""
     return f"{line(diagnosis.says)} (explains {diagnosis.explains} of {diagnosis.of})"
+
+
+def accused(culprit: Culprit) -> list[str]:
+    """Return who made the first wrong number, a sentence for each that may have."""
+    told = [
+        f"{line(suspect.place)} in {line(suspect.function)}: {line(suspect.instruction)} "
+        f"({line(suspect.says)})"
+        for suspect in culprit.candidates
+    ]
+    notes = [line(note) for note in culprit.notes]
+    return [f"culprit: {told[0]}", *(f"or else: {other}" for other in told[1:]), *notes]
 
 
 def in_words(verdict: Verdict) -> str:

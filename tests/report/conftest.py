@@ -10,7 +10,7 @@ import pytest
 
 from nndbg.compare import Distance, Element, Mode, Status, Subject, Verdict
 from nndbg.diagnose import Diagnosis
-from nndbg.report import CodePlace, Report
+from nndbg.report import CodePlace, Culprit, Report, Suspect
 
 Make = Callable[..., Verdict]
 
@@ -104,7 +104,13 @@ def infested(hostile: str) -> Report:
         verdicts=(wrong, loose),
         error=hostile,
         diagnosis=(Diagnosis("kind", hostile, 1, 1),),
+        culprit=Culprit(
+            hostile,
+            (Suspect(0x401000, hostile, hostile or None, 7, hostile, hostile),) * 2,
+            (hostile,),
+        ),
         boundaries={hostile: CodePlace(0x401000, hostile, hostile or None, 7)},
+        says=hostile,
     )
 
 

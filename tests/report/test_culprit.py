@@ -13,6 +13,7 @@ from nndbg.compare import Status
 from nndbg.report import Culprit, Report, Suspect
 from nndbg.report.as_json import render
 from nndbg.report.as_terminal import show
+from nndbg.report.write import RENDERERS
 
 LIKELY = Suspect(0x4019A3, "gemm", "asm/gemm.asm", 142, "vfmadd231ps ymm4, ymm0, [rsi]", "why")
 OTHER = Suspect(0x4019B0, "gemm\x1b", None, None, "jne 0x4019a3", "what else")
@@ -61,3 +62,18 @@ def test_without_a_culprit_nobody_is_named(report):
     innocent = replace(report, culprit=None)
     assert "Culprit" not in shown(innocent)
     assert json.loads(render(innocent))["first"]["culprit"] is None
+
+
+@pytest.mark.parametrize("form", ["html", "markdown", "junit", "sarif"])
+def test_the_other_formats_name_it_and_who_else_it_may_be(report, form):
+    text = RENDERERS[form](report)
+    for word in ("asm/gemm.asm:142", "vfmadd231ps", "why", "0x4019b0", "what else"):
+        assert word in text.replace("\\", "")
+    assert "\x1b" not in text
+
+
+def test_sarif_points_at_its_line(report):
+    result = json.loads(RENDERERS["sarif"](report))["runs"][0]["results"][0]
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "asm/gemm.asm"
+    assert place["region"]["startLine"] == 142
