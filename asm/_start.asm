@@ -33,8 +33,8 @@
     extern  backprop                            ; backprop.asm
     extern  update                              ; gradient.asm
     extern  evaluate                            ; evaluate.asm
-    extern  metrics_start, metrics_step, metrics_epoch, metrics_test  ; metrics.asm
-    extern  metrics
+    extern  metrics_start, metrics_step, metrics_pause  ; metrics.asm
+    extern  metrics_epoch, metrics_test, metrics
     extern  load_weights, save_weights, check_save  ; weights.asm
     extern  print_settings, print_epoch, print_test  ; print.asm
     extern  clock_seconds                       ; clock.asm
@@ -161,6 +161,7 @@ train:
     call    print_epoch
     cmp     qword [metrics], 0
     je      .next
+    call    metrics_pause
     call    evaluate                            ; costs time, so only for those who ask
     movsd   xmm0, mean_loss
     call    metrics_epoch

@@ -42,6 +42,7 @@ backprop:
 
 ; ---- layer 3
 
+    PROBE   enter_grad_z3
     lea     rdi, [p]
     lea     rsi, [y]
     lea     rdx, [grad_z3]
@@ -81,6 +82,7 @@ backprop:
 
 ; ---- layer 2
 
+    PROBE   enter_grad_z2
     lea     rdi, [grad_h2]
     lea     rsi, [z2]
     lea     rdx, [grad_z2]
@@ -119,6 +121,7 @@ backprop:
 
 ; ---- layer 1: nothing below it wants a gradient
 
+    PROBE   enter_grad_z1
     lea     rdi, [grad_h1]
     lea     rsi, [z1]
     lea     rdx, [grad_z1]
@@ -138,6 +141,7 @@ backprop:
     PROBE   dW1
 
 .dbias1:
+    PROBE   enter_dbias1
     lea     rdi, [grad_z1]
     lea     rsi, [dbias1]
     mov     rdx, rows

@@ -28,6 +28,7 @@ AHEAD           equ 8                           ; rows
 load_batch:
     sub     rsp, 8                              ; calls are 16-byte aligned
 
+    PROBE   enter_load_x
     mov     rdi, [train_images]
     mov     rsi, [batch_order]
     lea     rdx, [x]

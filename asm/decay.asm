@@ -22,6 +22,7 @@
 decay_gradients:
     sub     rsp, 8                              ; calls are 16-byte aligned
 
+    PROBE   enter_decay_W1
     lea     rdi, [dW1]
     lea     rsi, [W1]
     mov     edx, INPUTS * HIDDEN1

@@ -24,6 +24,7 @@
 drop_hidden1:
     sub     rsp, 8                              ; calls are 16-byte aligned
 
+    PROBE   enter_drop_mask1
     lea     rdi, [mask1]
     lea     rsi, [dropout_state]
     imul    rdx, [batch_rows], HIDDEN1
@@ -47,6 +48,7 @@ drop_hidden1:
 drop_hidden2:
     sub     rsp, 8                              ; calls are 16-byte aligned
 
+    PROBE   enter_drop_mask2
     lea     rdi, [mask2]
     lea     rsi, [dropout_state]
     imul    rdx, [batch_rows], HIDDEN2
@@ -69,6 +71,7 @@ drop_hidden2:
 ;   clobbers what a call may
 drop_gradient2:
     sub     rsp, 8                              ; calls are 16-byte aligned
+    PROBE   enter_dropout_grad2
     lea     rdi, [grad_h2]
     lea     rsi, [mask2]
     imul    rdx, [batch_rows], HIDDEN2
@@ -83,6 +86,7 @@ drop_gradient2:
 ;   clobbers what a call may
 drop_gradient1:
     sub     rsp, 8                              ; calls are 16-byte aligned
+    PROBE   enter_dropout_grad1
     lea     rdi, [grad_h1]
     lea     rsi, [mask1]
     imul    rdx, [batch_rows], HIDDEN1

@@ -28,6 +28,8 @@
     global  test_loss:data (test_loss.end - test_loss)
     global  correct:data (correct.end - correct)
     global  confusion:data (confusion.end - confusion)
+    global  sample_count:data (sample_count.end - sample_count)
+    global  sample_index:data (sample_index.end - sample_index)
     global  sample_class:data (sample_class.end - sample_class)
     global  sample_p:data (sample_p.end - sample_p)
     global  test_steps:data (test_steps.end - test_steps)
@@ -35,8 +37,8 @@
 
 ;   void evaluate(void)
 ;   reads  the test set
-;   writes test_loss, correct, confusion, sample_class, sample_p; x .. loss, batch_rows,
-;          batch_order; counts test_steps
+;   writes test_loss, correct, confusion, the samples; x .. loss, batch_rows, batch_order;
+;          counts test_steps
 ;   clobbers what a call may
 %define first       rbx                         ; number of the batch's first sample
 %define total_loss  qword [rsp]                 ; double: 10,000 terms
@@ -47,6 +49,8 @@ evaluate:
     lea     rdi, [confusion]
     xor     eax, eax
     mov     [correct], rax
+    mov     [sample_count], rax
+    mov     [wrong_count], rax
     mov     total_loss, rax                     ; 0.0
     mov     ecx, CLASSES * CLASSES
     rep stosq
@@ -140,7 +144,7 @@ test_step:
 ;   void count_classes(uint64_t first)
 ;   rdi = first  number of the batch's first sample
 ;   reads  z3, p, y, batch_rows
-;   writes confusion, correct; sample_class and sample_p of the test set's first samples
+;   writes confusion, correct; adds to the samples
 ;   clobbers what a call may
 %define sample      rbx                         ; its number in the test set
 %define n           rbp                         ; row of the batch
@@ -166,20 +170,31 @@ count_classes:
     cmp     rax, rcx
     jne     .wrong
     inc     qword [correct]
+    cmp     sample, FIRST_SAMPLES
+    jae     .count
+    jmp     .keep
 .wrong:
+    cmp     sample, FIRST_SAMPLES
+    jb      .keep
+    cmp     qword [wrong_count], WRONG_SAMPLES
+    jae     .count
+    inc     qword [wrong_count]
+.keep:
+    mov     rdx, [sample_count]
+    lea     rdi, [sample_index]
+    mov     [rdi + rdx * INDEX], ebx
+    lea     rdi, [sample_class]
+    mov     [rdi + rdx], al
+    movss   xmm0, [p_row + rax * F32]
+    lea     rdi, [sample_p]
+    movss   [rdi + rdx * F32], xmm0
+    inc     qword [sample_count]
+
+.count:
     imul    ecx, CLASSES
     add     ecx, eax
     lea     rdi, [confusion]
     inc     qword [rdi + rcx * 8]
-
-    cmp     sample, SAMPLES
-    jae     .next
-    lea     rdi, [sample_class]
-    mov     [rdi + sample], al
-    movss   xmm0, [p_row + rax * F32]
-    lea     rdi, [sample_p]
-    movss   [rdi + sample * F32], xmm0
-.next:
     add     z3_row, CLASSES * F32
     add     p_row, CLASSES * F32
     inc     sample
@@ -215,9 +230,14 @@ correct:        resq 1                          ; uint64, samples whose class is
 .end:
 confusion:      resq CLASSES * CLASSES          ; uint64, [label][class]
 .end:
+sample_count:   resq 1                          ; uint64, samples kept, in the order of the set:
+.end:                                           ;   the first, then the first wrong ones
+wrong_count:    resq 1                          ; uint64, how many of them are not the first
+sample_index:   resd SAMPLES                    ; uint32, number in the test set
+.end:
 sample_p:       resd SAMPLES                    ; float, probability of the class
 .end:
-sample_class:   resb SAMPLES                    ; uint8, of the test set's first samples
+sample_class:   resb SAMPLES                    ; uint8, what the sample was taken for
 .end:
 
     section .note.GNU-stack noalloc noexec nowrite progbits

@@ -35,6 +35,7 @@
 forward:
     sub     rsp, 8                              ; calls are 16-byte aligned
 
+    PROBE   enter_dense1
     call    dense1
     PROBE   dense1
     call    relu1
@@ -43,6 +44,7 @@ forward:
     je      .layer2
     call    drop_hidden1
 .layer2:
+    PROBE   enter_dense2
     call    dense2
     PROBE   dense2
     call    relu2
@@ -51,6 +53,7 @@ forward:
     je      .layer3
     call    drop_hidden2
 .layer3:
+    PROBE   enter_dense3
     call    dense3
     PROBE   dense3
 

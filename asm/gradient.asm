@@ -35,6 +35,7 @@ update:
     je      .momentum
     cmp     qword [update_rule], RULE_SEPARATE
     je      .W1
+    PROBE   enter_dW1_update_W1
     lea     rdi, [x]
     lea     rsi, [grad_z1]
     lea     rdx, [W1]
@@ -47,6 +48,7 @@ update:
     jmp     .b1
 
 .W1:
+    PROBE   enter_update_W1
     lea     rdi, [W1]
     lea     rsi, [dW1]
     mov     edx, INPUTS * HIDDEN1
@@ -55,6 +57,7 @@ update:
     PROBE   update_W1
 
 .b1:
+    PROBE   enter_update_b1
     lea     rdi, [b1]
     lea     rsi, [dbias1]
     mov     edx, HIDDEN1

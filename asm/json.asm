@@ -3,9 +3,10 @@
     default rel
     section .text
 
-    extern  fprintf, fputc
+    extern  fprintf, fputc, fwrite
 
     global  json_text:function (json_text.end - json_text)
+    global  utf8_length:function (utf8_length.end - utf8_length)
     global  json_number:function (json_number.end - json_number)
 
 ;   void json_text(FILE *out, const char *text)
@@ -13,8 +14,8 @@
 ;   rsi = text  any bytes
 ;   clobbers what a call may
 ;
-; A byte above 127 becomes \udc80 .. \udcff, as Python has it in file names (PEP 383): not all
-; of them are UTF-8, and os.fsencode gives every one back.
+; A character in UTF-8 is written as it is. A byte that belongs to none becomes \udc80 .. \udcff,
+; as Python has it in file names (PEP 383): os.fsencode gives every one back.
 %define out         rbx
 %define text        rbp                         ; the next byte
 %define byte_here   edx
@@ -48,6 +49,19 @@ json_text:
     lea     rsi, [control]
     jmp     .print
 .upper:
+    lea     rdi, [text - 1]
+    call    utf8_length
+    test    eax, eax
+    jz      .no_character
+    lea     rdi, [text - 1]
+    lea     text, [text + rax - 1]
+    mov     esi, 1
+    mov     edx, eax
+    mov     rcx, out
+    call    fwrite
+    jmp     .loop
+.no_character:
+    movzx   byte_here, byte [text - 1]
     lea     rsi, [upper]
     jmp     .print
 .quoted:
@@ -71,6 +85,75 @@ json_text:
 %undef out
 %undef text
 %undef byte_here
+
+;   int utf8_length(const char *text)
+;   rdi = text  the first of its bytes is above 127; ends with a zero byte
+;   returns the bytes, 2..4, of the character that begins there in eax; 0 if none does
+;   clobbers rcx, rdx, rsi, r8
+;
+; Source: RFC 3629, sections 3 and 4: no form longer than needed, no surrogate, none above
+; U+10FFFF.
+%define length      eax
+%define code        ecx                         ; of the character
+%define byte_here   edx
+%define at          rsi                         ; of the byte
+%define least       r8d                         ; code that needs so many bytes
+
+utf8_length:
+    movzx   code, byte [rdi]
+    mov     length, 2
+    mov     least, 0x80
+    cmp     code, 0xc0
+    jb      .none                               ; not the first byte of a character
+    cmp     code, 0xe0
+    jb      .two
+    mov     length, 3
+    mov     least, 0x800
+    cmp     code, 0xf0
+    jb      .three
+    mov     length, 4
+    mov     least, 0x10000
+    cmp     code, 0xf8
+    jae     .none
+    and     code, 0x07
+    jmp     .rest
+.three:
+    and     code, 0x0f
+    jmp     .rest
+.two:
+    and     code, 0x1f
+
+.rest:
+    mov     at, 1
+.byte:
+    movzx   byte_here, byte [rdi + at]
+    xor     byte_here, 0x80
+    cmp     byte_here, 0x3f
+    ja      .none                               ; not one that continues a character
+    shl     code, 6
+    or      code, byte_here
+    inc     at
+    cmp     esi, length
+    jb      .byte
+
+    cmp     code, least
+    jb      .none
+    cmp     code, 0x10ffff
+    ja      .none
+    and     code, 0xfffff800
+    cmp     code, 0xd800
+    je      .none
+    ret
+.none:
+    xor     length, length
+    ret
+.end:
+
+%undef length
+%undef code
+%undef byte_here
+%undef at
+%undef least
 
 EXPONENT        equ 0x7ff                       ; of a double that is no finite number
 

@@ -1,7 +1,7 @@
 ; log(x) = e ln 2 + log(m) with x = 2^e m and m in 0.707..1.415, and
 ; log(m) = 2 (s + s^3/3 + s^5/5 + ...) with s = (m - 1) / (m + 1), so |s| <= 0.172.
 ;
-; That is the series of 2 atanh(s). Up to s^15 it leaves out less than 3e-14 of the whole.
+; That is the series of 2 atanh(s). Up to s^15 it leaves out at most 3.4e-14 of the whole.
 ; All of it in double, then rounded once: the float32 is off by little more than half a unit
 ; in its last place.
 

@@ -22,12 +22,14 @@
     extern  train_count, test_count, test_labels  ; dataset.asm
     extern  kernels_name                        ; kernels.asm
     extern  epoch, step                         ; _start.asm
-    extern  test_loss, correct, confusion, sample_class, sample_p  ; evaluate.asm
+    extern  test_loss, correct, confusion       ; evaluate.asm
+    extern  sample_count, sample_index, sample_class, sample_p
     extern  fprintf, fputc, fputs, fflush, fdopen, setvbuf, open, fcntl
     extern  strerror, __errno_location
 
     global  metrics_start:function (metrics_start.end - metrics_start)
     global  metrics_step:function (metrics_step.end - metrics_step)
+    global  metrics_pause:function (metrics_pause.end - metrics_pause)
     global  metrics_epoch:function (metrics_epoch.end - metrics_epoch)
     global  metrics_test:function (metrics_test.end - metrics_test)
     global  test_accuracy:function (test_accuracy.end - test_accuracy)
@@ -169,9 +171,20 @@ metrics_step:
     ret
 .end:
 
+;   void metrics_pause(void)
+;   stops the clock of the metrics until metrics_epoch: an evaluation is no training
+;   clobbers what a call may
+metrics_pause:
+    sub     rsp, 8                              ; calls are 16-byte aligned
+    call    clock_seconds
+    movsd   [paused], xmm0
+    add     rsp, 8
+    ret
+.end:
+
 ;   void metrics_epoch(double mean_loss)
 ;   xmm0 = mean_loss  of the epoch
-;   a line for the epoch that runs; the test set was evaluated just now
+;   a line for the epoch that runs; since metrics_pause the test set was evaluated
 ;   clobbers what a call may
 %define mean_loss   qword [rsp]
 
@@ -187,9 +200,14 @@ metrics_epoch:
     NUMBER  test_loss_is
     call    test_accuracy
     NUMBER  test_accuracy_is
-    call    elapsed
+    movsd   xmm0, [paused]
+    subsd   xmm0, [began]
     NUMBER  seconds_is
     call    end_line
+    call    clock_seconds
+    subsd   xmm0, [paused]
+    addsd   xmm0, [began]
+    movsd   [began], xmm0                       ; as if the pause had not been
     add     rsp, 8
     ret
 .end:
@@ -282,9 +300,10 @@ metrics_test:
     xor     count, count
 .sample:
     mov     rdx, separator
-    mov     rcx, count
+    lea     rax, [sample_index]
+    mov     ecx, [rax + count * INDEX]
     mov     rax, [test_labels]
-    movzx   r8d, byte [rax + count]
+    movzx   r8d, byte [rax + rcx]
     lea     rax, [sample_class]
     movzx   r9d, byte [rax + count]
     PRINT   sample
@@ -297,11 +316,8 @@ metrics_test:
     call    fputc
     lea     separator, [comma]
     inc     count
-    cmp     count, SAMPLES
-    jae     .samples_done
-    cmp     count, [test_count]
+    cmp     count, [sample_count]
     jb      .sample
-.samples_done:
     mov     edi, ']'
     mov     rsi, [metrics]
     call    fputc
@@ -332,7 +348,7 @@ test_accuracy:
 .end:
 
 ;   double elapsed(void)
-;   returns the seconds since the file was opened in xmm0
+;   returns the seconds since the file was opened, without the pauses, in xmm0
 ;   clobbers what a call may
 elapsed:
     sub     rsp, 8                              ; calls are 16-byte aligned
@@ -392,7 +408,9 @@ cannot_write:
 line:           resb LINE_MOST                  ; what is to be written
 metrics:        resq 1                          ; FILE *, 0 without --metrics
 .end:
-began:          resq 1                          ; double, seconds
+began:          resq 1                          ; double, seconds: when the file was opened, later
+                                                ;   by all pauses
+paused:         resq 1                          ; double, seconds: when the last pause began
 number:         resq 1                          ; double, over a call
 descriptor:     resd 1
 

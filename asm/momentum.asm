@@ -21,6 +21,7 @@
 update_with_momentum:
     sub     rsp, 8                              ; calls are 16-byte aligned
 
+    PROBE   enter_momentum_W1
     lea     rdi, [W1]
     lea     rsi, [dW1]
     lea     rdx, [vW1]

@@ -13,15 +13,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nndbg.api import check, open
+    from nndbg.api import bisect, blame, check, open
     from nndbg.compare import Mode, Status, Verdict
     from nndbg.errors import GdbError, MapError, NndbgError, ProgramError, UsageError
+    from nndbg.finding import Audit, Finding, Level
     from nndbg.report import Report
     from nndbg.session import Session
 
 __version__ = "0.1.0"
 __all__ = [
+    "Audit",
+    "Finding",
     "GdbError",
+    "Level",
     "MapError",
     "Mode",
     "NndbgError",
@@ -31,14 +35,17 @@ __all__ = [
     "Status",
     "UsageError",
     "Verdict",
+    "bisect",
+    "blame",
     "check",
     "open",
 ]
 
 _HOMES = {
-    "nndbg.api": ("check", "open"),
+    "nndbg.api": ("bisect", "blame", "check", "open"),
     "nndbg.compare": ("Mode", "Status", "Verdict"),
     "nndbg.errors": ("GdbError", "MapError", "NndbgError", "ProgramError", "UsageError"),
+    "nndbg.finding": ("Audit", "Finding", "Level"),
     "nndbg.report": ("Report",),
     "nndbg.session": ("Session",),
 }

@@ -1,18 +1,26 @@
-"""What `import nndbg` offers: open a program, or check it."""
+"""What `import nndbg` offers: open a program, check it, ask who wrote a number."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 
-from nndbg.compare import Mode
+from nndbg.bisection import bisect_steps
+from nndbg.compare import Mode, Verdict
+from nndbg.culprit import Blame, accuse, parse_place, writes_of
+from nndbg.diagnose import Evidence
 from nndbg.elf import read_executable
-from nndbg.hunt import check_steps
+from nndbg.errors import UsageError
+from nndbg.finding import ALL_AUDITS, Audit
+from nndbg.hunt import Accuse, check_steps
 from nndbg.inferior import LiveSource
 from nndbg.layermap import MAIN_PHASE, load_map
-from nndbg.report import Report
+from nndbg.memory import keep_freed_memory
+from nndbg.report import Culprit, Report
 from nndbg.session import Session
+from nndbg.trajectory import follow_steps
 
 StrPath = str | PathLike[str]
 
@@ -26,16 +34,20 @@ def open(
     phase: str = MAIN_PHASE,
     arguments: Sequence[str] = (),
     modes: Collection[Mode] = (Mode.LOCAL,),
+    audits: Collection[Audit] = ALL_AUDITS,
     timeout: float = DEFAULT_TIMEOUT,
 ) -> Session:
     """Return a session of `program` under GDB; nothing runs before the first call on it.
 
     `map` is the layer map, or None for the one in the executable; `phase` the kind of step to
-    follow; `timeout` how many seconds the program may take from one boundary to the next. Raises
-    UsageError or MapError.
+    follow; `audits` what to look into besides the numbers; `timeout` how many seconds the program
+    may take from one boundary to the next. Raises UsageError or MapError.
     """
+    if Mode.TRAJECTORY in modes:
+        raise UsageError("a session judges op by op: follow a trajectory with check().")
+    keep_freed_memory()
     placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
-    return Session(LiveSource(placed, arguments, timeout), modes)
+    return Session(LiveSource(placed, arguments, timeout, audits=audits), modes, audits)
 
 
 def check(
@@ -46,13 +58,101 @@ def check(
     phase: str = MAIN_PHASE,
     arguments: Sequence[str] = (),
     modes: Collection[Mode] = (Mode.LOCAL,),
+    audits: Collection[Audit] = ALL_AUDITS,
     timeout: float = DEFAULT_TIMEOUT,
+    culprit: bool = True,
 ) -> Report:
     """Check every op of `steps` and return the report, true where all agrees.
+
+    The program is run again to find who made the first wrong number, unless `culprit` is false.
+    With the mode TRAJECTORY, which goes alone, the reference trains beside the program. Raises
+    UsageError or MapError before anything runs; a program that fails is in the report.
+    """
+    side_by_side = Mode.TRAJECTORY in modes
+    if side_by_side and len(modes) > 1:
+        raise UsageError("a trajectory goes alone: give the mode TRAJECTORY and no other.")
+    with open(
+        program,
+        map=map,
+        phase=phase,
+        arguments=arguments,
+        modes=(Mode.LOCAL,) if side_by_side else modes,
+        audits=audits,
+        timeout=timeout,
+    ) as session:
+        if side_by_side:
+            return follow_steps(session, steps)
+        accused = None
+        if culprit:
+            accused = accuser(session, map=map, phase=phase, arguments=arguments, timeout=timeout)
+        return check_steps(session, steps, accuse=accused)
+
+
+def bisect(
+    program: StrPath = "./mnist",
+    *,
+    steps: range,
+    map: StrPath | None = None,
+    phase: str = MAIN_PHASE,
+    arguments: Sequence[str] = (),
+    modes: Collection[Mode] = (Mode.LOCAL,),
+    timeout: float = DEFAULT_TIMEOUT,
+) -> Report:
+    """Find a wrong step of `steps` after a right one, and return its report; see bisect_steps.
 
     Raises UsageError or MapError before anything runs; a program that fails is in the report.
     """
     with open(
-        program, map=map, phase=phase, arguments=arguments, modes=modes, timeout=timeout
+        program,
+        map=map,
+        phase=phase,
+        arguments=arguments,
+        modes=modes,
+        audits=ALL_AUDITS - {Audit.POISON},
+        timeout=timeout,
     ) as session:
-        return check_steps(session, steps)
+        return bisect_steps(session, steps)
+
+
+def accuser(
+    session: Session,
+    *,
+    map: StrPath | None = None,
+    phase: str = MAIN_PHASE,
+    arguments: Sequence[str] = (),
+    timeout: float = DEFAULT_TIMEOUT,
+) -> Accuse:
+    """Return what finds the culprit of a wrong output, by running the session's program again."""
+
+    def search(verdict: Verdict, evidence: Evidence | None) -> Culprit | None:
+        if session.executable is None:
+            return None
+        placed = load_map(session.executable, None if map is None else Path(map), phase)
+        return accuse(LiveSource(placed, arguments, timeout), verdict, evidence, timeout)
+
+    return search
+
+
+def blame(
+    program: StrPath,
+    element: str,
+    *,
+    step: int = 0,
+    op: str | None = None,
+    map: StrPath | None = None,
+    phase: str = MAIN_PHASE,
+    arguments: Sequence[str] = (),
+    timeout: float = DEFAULT_TIMEOUT,
+    debug_registers: bool = True,
+) -> Blame:
+    """Return who wrote `element`, such as `z1[3,17]`, in `step` until `op` was done.
+
+    Without an `op` it is the first that has the buffer as an output. Where `debug_registers` is
+    false, or the machine has none, the program's stores are watched by breakpoints. Raises
+    UsageError or MapError, ProgramError and GdbError.
+    """
+    placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
+    source = LiveSource(placed, arguments, timeout)
+    with closing(source):
+        place = parse_place(element, placed.layer_map)
+        return writes_of(source, place, step, op, timeout, debug_registers)

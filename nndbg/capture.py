@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from nndbg.finding import Finding
 from nndbg.layermap import Buffer
 
 Flat = NDArray[Any]
@@ -22,7 +25,9 @@ class Capture:
     name, read-only; `addresses` says where it began. Constant buffers are not in it. `skipped` are
     the ops that this step leaves out, because their condition did not hold as it began. `memory`
     is the bytes that the buffers were read from, gaps between them included, by first address;
-    `padding` is, for each buffer, those behind its end that belong to no symbol.
+    `padding` is, for each buffer, those behind its end that belong to no symbol. `findings` are
+    what the audits of the op have to say. In a step run with poison `unwritten` marks, of each
+    output, the elements that the op did not write; `flat` has what was there before the poison.
     """
 
     step: int
@@ -35,6 +40,8 @@ class Capture:
     skipped: frozenset[str] = frozenset()
     memory: Mapping[int, memoryview] = field(default_factory=dict)
     padding: Mapping[str, Flat] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    unwritten: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def shaped(self, buffer: Buffer) -> NDArray[Any]:
         """Return `buffer` in its shape at this stop; a view, read-only."""
@@ -43,4 +50,5 @@ class Capture:
 
 def shape(flat: Flat, buffer: Buffer, sizes: Mapping[str, int]) -> NDArray[Any]:
     """Return the elements of `flat` that `buffer` has with these sizes, in its shape."""
-    return flat[: buffer.elements(sizes)].reshape(buffer.extents(sizes))
+    extents = buffer.extents(sizes)
+    return flat[: math.prod(extents)].reshape(extents)

@@ -9,32 +9,38 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import rich_click as click
 from click.exceptions import Exit
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nndbg.api import DEFAULT_TIMEOUT
+from nndbg.api import DEFAULT_TIMEOUT, accuser
+from nndbg.api import blame as find_writes
 from nndbg.api import open as open_session
+from nndbg.bisection import bisect_steps
 from nndbg.compare import Mode
+from nndbg.culprit.words import as_json, as_text
 from nndbg.dataset import prepare
 from nndbg.doctor import Health, examine
 from nndbg.elf import read_executable
 from nndbg.errors import ExitCode, NndbgError, UsageError
+from nndbg.finding import ALL_AUDITS, Audit
 from nndbg.hunt import check_steps
 from nndbg.layermap import MAIN_PHASE, load_map
 from nndbg.output import write_text
 from nndbg.plot import read_images, read_metrics, render_html, render_terminal
+from nndbg.progress_bar import progress_bar
+from nndbg.report import Report
 from nndbg.report.as_map import render as render_map
 from nndbg.report.write import RENDERERS, write_report
 from nndbg.text import printable
+from nndbg.trajectory import follow_steps
 
 
 class ProgramCommand(click.RichCommand):
@@ -47,10 +53,34 @@ class ProgramCommand(click.RichCommand):
         return super().parse_args(ctx, args[:at])
 
 
-class Steps(click.ParamType[range]):
-    """A range of steps, written `A:B`: A and all after it up to, not including, B."""
+class Audits(click.ParamType[frozenset[Audit]]):
+    """Names of audits with commas between them, `all` or `none`."""
 
-    name = "A:B"
+    name = "LIST"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> frozenset[Audit]:
+        """Return the audits that are named."""
+        if isinstance(value, frozenset):
+            return value
+        if value in ("all", "none"):
+            return ALL_AUDITS if value == "all" else frozenset()
+        names = [name.strip() for name in value.split(",")]
+        unknown = [name for name in names if name not in list(Audit)]
+        if unknown:
+            known = ", ".join(Audit)
+            self.fail(f"{unknown[0]!r} is no audit. There are: {known}; or all, none.", param, ctx)
+        return frozenset(map(Audit, names))
+
+
+class Steps(click.ParamType[range]):
+    """A range of steps, written `A:B`: A and all after it up to, not including, B.
+
+    `A:B:N` is every N-th of them.
+    """
+
+    name = "A:B[:N]"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -58,23 +88,17 @@ class Steps(click.ParamType[range]):
         """Return a range that is not empty."""
         if isinstance(value, range):
             return value
-        match = re.fullmatch(r"(\d{1,18}):(\d{1,18})", value)
-        if match is None or int(match[1]) >= int(match[2]):
+        match = re.fullmatch(r"(\d{1,18}):(\d{1,18})(?::(\d{1,18}))?", value)
+        first, end, every = (int(n) for n in match.groups("1")) if match else (0, 0, 1)
+        if first >= end or not every:
             self.fail(f"{value!r} is not a range of steps; 0:3 is steps 0, 1 and 2.", param, ctx)
-        return range(int(match[1]), int(match[2]))
+        return range(first, end, every)
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what every command that runs a program takes."""
     for option in (
-        click.option(
-            "--timeout",
-            type=click.FloatRange(0, min_open=True),
-            default=DEFAULT_TIMEOUT,
-            show_default=True,
-            metavar="SECONDS",
-            help="How long the program may take from one boundary to the next.",
-        ),
+        _timeout_option,
         _phase_option,
         _map_option,
         _program_argument("./mnist"),
@@ -103,7 +127,42 @@ _phase_option = click.option(
     show_default=True,
     help="Which kind of step to follow, as the layer map names it.",
 )
+_MODES = ("local", "chain", "both")
+_FEED = (
+    "Feed the reference with the program's inputs, its own outputs since the step began, or both"
+)
+_timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=DEFAULT_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the program may take from one boundary to the next.",
+)
 _step_number = click.IntRange(0, 2**63 - 1)
+
+
+def _report_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every command that ends in a report takes."""
+    for option in (
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="Write the report there, not to stdout.",
+        ),
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(list(RENDERERS)),
+            default="terminal",
+            show_default=True,
+            help="How to write the report.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -129,39 +188,49 @@ def run(
         raise UsageError("`nndbg run` needs a terminal. Without one: nndbg check.")
     from nndbg.tui import run as run_screen  # noqa: PLC0415 - the screen's imports take as long as a check
 
-    session = open_session(program, map=map_file, phase=phase, arguments=arguments, timeout=timeout)
+    session = open_session(
+        program,
+        map=map_file,
+        phase=phase,
+        arguments=arguments,
+        # The screen shows verdicts, and no findings.
+        audits=(Audit.WRITES,),
+        timeout=timeout,
+    )
     run_screen(session, step)
 
 
 @commands.command(cls=ProgramCommand)
 @click.option(
-    "--steps", type=Steps(), default="0:3", show_default=True, help="Which steps to check."
+    "--steps",
+    type=Steps(),
+    default="0:3",
+    show_default=True,
+    help="Which steps to check; 0:9000:50 is every fiftieth.",
+)
+@click.option("--until-first", is_flag=True, help="Stop at the first op that is wrong.")
+@click.option(
+    "--audits",
+    type=Audits(),
+    default="all",
+    show_default=True,
+    help="What to look into besides the numbers: "
+    f"{', '.join(Audit)}; several with commas, all, or none.",
 )
 @click.option(
-    "--until-first", is_flag=True, help="Stop after the first step in which something is wrong."
+    "--culprit/--no-culprit",
+    default=True,
+    show_default=True,
+    help="Run again to find the instruction that made the first wrong number.",
 )
 @click.option(
     "--mode",
-    type=click.Choice(["local", "chain", "both"]),
+    type=click.Choice([*_MODES, Mode.TRAJECTORY.value]),
     default="local",
     show_default=True,
-    help="Feed the reference with the program's inputs, with its own earlier outputs, or both.",
+    help=f"{_FEED}; or let it train beside the program, and see how far the two drift apart.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(list(RENDERERS)),
-    default="terminal",
-    show_default=True,
-    help="How to write the report.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write the report there, not to stdout.",
-)
+@_report_options
 @_options
 @click.pass_obj
 def check(
@@ -172,7 +241,9 @@ def check(
     timeout: float,
     steps: range,
     until_first: bool,
+    culprit: bool,
     mode: str,
+    audits: frozenset[Audit],
     form: str,
     output: Path | None,
 ) -> ExitCode:
@@ -180,22 +251,139 @@ def check(
 
     Exit code 0: all agree. 1: something diverged. 2: usage or layer map. 3: the program failed.
     """
-    modes = (Mode.LOCAL, Mode.CHAIN) if mode == "both" else (Mode(mode),)
+    side_by_side = mode == Mode.TRAJECTORY
+    if side_by_side and until_first:
+        raise UsageError("--until-first ends a check; a trajectory goes on. Leave out one of them.")
+    if side_by_side and steps.step > 1:
+        raise UsageError("a trajectory follows every step: leave out the stride of --steps.")
     session = open_session(
-        program, map=map_file, phase=phase, arguments=arguments, modes=modes, timeout=timeout
+        program,
+        map=map_file,
+        phase=phase,
+        arguments=arguments,
+        modes=(Mode.LOCAL,) if side_by_side else _modes(mode),
+        audits=audits,
+        timeout=timeout,
     )
-    advance: Advance
-    with session, _progress("steps", len(steps)) as advance:
-        report = check_steps(
-            session, steps, lambda step: advance(step + 1 - steps.start), until_first
-        )
+    accuse = None
+    if culprit:
+        accuse = accuser(session, map=map_file, phase=phase, arguments=arguments, timeout=timeout)
+    with session, progress_bar("steps", len(steps)) as advance:
+        if side_by_side:
+            report = follow_steps(session, steps, advance)
+        else:
+            report = check_steps(session, steps, advance, until_first, accuse)
+    return _conclude(report, form, output)
+
+
+@commands.command(cls=ProgramCommand)
+@click.option(
+    "--steps", type=Steps(), required=True, help="Where to look; 0:9380 is ten epochs of MNIST."
+)
+@click.option(
+    "--mode", type=click.Choice(_MODES), default="local", show_default=True, help=f"{_FEED}."
+)
+@_report_options
+@_options
+@click.pass_obj
+def bisect(
+    arguments: tuple[str, ...],
+    program: Path,
+    map_file: Path | None,
+    phase: str,
+    timeout: float,
+    steps: range,
+    mode: str,
+    form: str,
+    output: Path | None,
+) -> ExitCode:
+    """Find the first wrong step of PROGRAM without checking them all.
+
+    The step found is wrong and the one before it right. If the mistake comes and goes, an earlier
+    step may be wrong as well. What follows `--` are the program's arguments; the exit codes are
+    those of `check`.
+    """
+    session = open_session(
+        program,
+        map=map_file,
+        phase=phase,
+        arguments=arguments,
+        modes=_modes(mode),
+        audits=ALL_AUDITS - {Audit.POISON},
+        timeout=timeout,
+    )
+    with session, progress_bar("steps checked") as advance:
+        report = bisect_steps(session, steps, advance)
+    return _conclude(report, form, output)
+
+
+def _modes(mode: str) -> tuple[Mode, ...]:
+    return (Mode.LOCAL, Mode.CHAIN) if mode == "both" else (Mode(mode),)
+
+
+def _conclude(report: Report, form: str, output: Path | None) -> ExitCode:
+    """Write the report; returns what it comes to."""
     write_report(report, form, output)
-    if report.wrong:
+    if report.first is not None or report.objections:
         return ExitCode.DIVERGED
     if report.error is not None:
-        _say(report.error)
+        if form != "terminal" or output is not None or not _is_one_stream():
+            _say(report.error)
         return ExitCode.PROGRAM
     return ExitCode.AGREES if report.agrees else ExitCode.DIVERGED
+
+
+@commands.command(cls=ProgramCommand)
+@click.argument("program", type=click.Path(path_type=Path))
+@click.argument("element")
+@click.option("--step", type=_step_number, default=0, show_default=True, help="In which step.")
+@click.option("--op", metavar="OP", help="Until which op; unless given, the first that writes it.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "json"]),
+    default="terminal",
+    show_default=True,
+    help="How to write the history.",
+)
+@click.option(
+    "--debug-registers/--no-debug-registers",
+    default=True,
+    show_default=True,
+    help="Watch with the processor's debug registers, or by breakpoints on all stores.",
+)
+@_timeout_option
+@_phase_option
+@_map_option
+@click.pass_obj
+def blame(
+    arguments: tuple[str, ...],
+    program: Path,
+    element: str,
+    step: int,
+    op: str | None,
+    form: str,
+    debug_registers: bool,
+    timeout: float,
+    phase: str,
+    map_file: Path | None,
+) -> None:
+    """Who wrote ELEMENT of PROGRAM, such as 'z1[3,17]', in a step until an op was done?
+
+    What follows `--` are the program's arguments.
+    """
+    found = find_writes(
+        program,
+        element,
+        step=step,
+        op=op,
+        map=map_file,
+        phase=phase,
+        arguments=arguments,
+        timeout=timeout,
+        debug_registers=debug_registers,
+    )
+    sys.stdout.write(as_json(found) if form == "json" else as_text(found))
 
 
 @commands.group(name="map")
@@ -245,7 +433,7 @@ def data(directory: Path, source: Path | None, synthetic: bool) -> None:
 
     Without --from it is downloaded; where that fails, digits are drawn that say they are synthetic.
     """
-    with _progress("MNIST") as advance:
+    with progress_bar("MNIST", counts=False) as advance:
         prepared = prepare(
             directory,
             source=source,
@@ -356,34 +544,16 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-class Advance(Protocol):
-    """Moves a progress bar on; a total of None is not known."""
-
-    def __call__(self, done: int, total: int | None = None, task: str | None = None) -> None:
-        """Show that `done` of `total` is done."""
-
-
-@contextmanager
-def _progress(task: str, total: int | None = None) -> Iterator[Advance]:
-    """Show a bar on stderr while it is a terminal, nothing where it is not."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda done, total=None, task=None: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        shown = bar.add_task(task, total=total)
-
-        def advance(done: int, total: int | None = None, task: str | None = None) -> None:
-            description = escape(printable(task)) if task is not None else None
-            bar.update(shown, completed=done, total=total, description=description)
-
-        yield advance
-
-
 def _say(message: str) -> None:
     with suppress(OSError):
         sys.stderr.write(f"nndbg: {printable(message)}\n")
+
+
+def _is_one_stream() -> bool:
+    """Whether who reads stdout reads stderr too: a terminal, or a log of both."""
+    with suppress(OSError):
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    return False
 
 
 def _stdout() -> Console:

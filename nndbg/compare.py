@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from nndbg.reference import Bounded
 from nndbg.where import where
 
+_BLIND = "the bound is as large as the values: an array of zeros would agree too"
+
 
 class Status(StrEnum):
     """What is known of an output after its comparison."""
@@ -30,10 +32,14 @@ class Status(StrEnum):
 
 
 class Mode(StrEnum):
-    """What the reference was fed with: the program's inputs, or its own earlier outputs."""
+    """What the reference was fed with.
+
+    The program's inputs; its own outputs since the step began; its own since the first step.
+    """
 
     LOCAL = "local"
     CHAIN = "chain"
+    TRAJECTORY = "trajectory"
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,9 @@ def judge(
         raise ValueError(f"{subject.buffer} is {actual.shape}, its reference {expected.shape}")
     if actual.size == 0:
         raise ValueError(f"{subject.buffer} has no elements to compare")
-    bad, unknown = _wrong(actual, expected)
+    if (agreement := _agreement(subject, actual, expected)) is not None:
+        return agreement
+    bad, unknown = wrong_elements(actual, expected)
     count = int(np.count_nonzero(bad))
     status, says = Status.AGREE, ""
     if count:
@@ -117,10 +125,11 @@ def judge(
             says = f"{subject.op} left {subject.buffer} as it was"
     elif unknown.any():
         status = Status.UNCHECKED
-        says = f"for {np.count_nonzero(unknown)} elements nothing can be proved: float32 overflows"
+        why = "float32 overflows" if expected.integers is None else "others may be as large"
+        says = f"for {np.count_nonzero(unknown)} elements nothing can be proved: {why}"
     elif _says_nothing(expected, actual.dtype):
         status = Status.UNCHECKED
-        says = "the bound is as large as the values: an array of zeros would agree too"
+        says = _BLIND
     return Verdict(
         subject=subject,
         status=status,
@@ -130,6 +139,42 @@ def judge(
         worst=_worst(actual, expected, unknown),
         distance=_distance(actual, expected),
         says=says,
+    )
+
+
+def _agreement(subject: Subject, actual: NDArray[Any], expected: Bounded) -> Verdict | None:
+    """Return the verdict where every element is a number within its bound, None elsewhere.
+
+    What `judge` says of any output, it says of these with a third of the work.
+    """
+    if expected.integers is not None:
+        return None
+    numbers = actual.astype(np.float64).reshape(-1)
+    value, error = expected.value.reshape(-1), expected.error.reshape(-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        gap = numbers - value
+        np.abs(gap, out=gap)
+        largest = float(gap.max())
+        if not math.isfinite(largest) or (gap > error).any() or math.isinf(error.max()):
+            return None
+        share = gap / error
+        at = int(share.argmax())
+        if math.isnan(share[at]):
+            # No distance, and none allowed.
+            at = int(np.nan_to_num(share, nan=0.0).argmax())
+    blind = _says_nothing(expected, actual.dtype)
+    norms = math.sqrt(numbers @ numbers) * math.sqrt(value @ value)
+    cosine = float(numbers @ value) / norms if norms else float(largest == 0)
+    index = np.unravel_index(at, actual.shape)
+    return Verdict(
+        subject=subject,
+        status=Status.UNCHECKED if blind else Status.AGREE,
+        checked=actual.size,
+        bad=0,
+        where="",
+        worst=_element(tuple(int(i) for i in index), actual, expected),
+        distance=Distance(largest, float(gap.mean()), cosine),
+        says=_BLIND if blind else "",
     )
 
 
@@ -182,13 +227,16 @@ def bits(array: NDArray[Any]) -> NDArray[Any]:
     return array.view(f"u{array.dtype.itemsize}")
 
 
-def _wrong(actual: NDArray[Any], expected: Bounded) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def wrong_elements(
+    actual: NDArray[Any], expected: Bounded
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which elements are wrong, and of which nothing is known.
 
     Infinity agrees with the same infinity; a NaN agrees with nothing, not even with a NaN.
     """
     if expected.integers is not None:
-        return actual != expected.integers, np.zeros(actual.shape, np.bool_)
+        unknown = np.isinf(expected.error)
+        return (actual != expected.integers) & ~unknown, unknown
     value, error = expected.value, expected.error
     numbers = actual.astype(np.float64)
     finite = np.isfinite(value)
@@ -212,15 +260,15 @@ def _says_nothing(expected: Bounded, dtype: np.dtype[Any]) -> bool:
     """Whether zeros would lie within the bound nearly everywhere, though values are not zero.
 
     Some elements may be small by cancellation; more than half says that none is known. Values that
-    the type can only hold as subnormals, or not at all, are as good as zero.
+    the type can only hold as subnormals, or not at all, are as good as zero. An infinity that is to
+    be there is known, whatever its bound.
     """
     if dtype.kind != "f":
         return False
-    nonzero = np.abs(expected.value) >= np.finfo(dtype).tiny
-    if not nonzero.any():
-        return False
-    blind = np.abs(expected.value[nonzero]) <= expected.error[nonzero]
-    return bool(np.count_nonzero(blind) * 2 > blind.size)
+    magnitude = np.abs(expected.value)
+    nonzero = magnitude >= np.finfo(dtype).tiny
+    blind = nonzero & (magnitude <= expected.error) & (magnitude < np.inf)
+    return bool(np.count_nonzero(blind) * 2 > np.count_nonzero(nonzero))
 
 
 def _worst(actual: NDArray[Any], expected: Bounded, unknown: NDArray[np.bool_]) -> Element | None:

@@ -93,11 +93,28 @@ class Executable:
                     "Link it again."
                 ) from error
 
+    def read(self, address: int, size: int) -> bytes:
+        """Return what the file has at an address as linked; short where the file ends before."""
+        start, data = next(
+            ((a, d) for a, d in self._contents if a <= address < a + len(d)), (0, b"")
+        )
+        return data[address - start : address - start + size] if data else b""
+
+    def symbol_at(self, address: int) -> Symbol | None:
+        """Return the data symbol that holds `address`; the smallest where several do."""
+        holding = (s for s in self.symbols.values() if s.address <= address < s.address + s.size)
+        return min(holding, key=lambda s: s.size, default=None)
+
     def probe_addresses(self, provider: str, name: str) -> tuple[int, ...]:
         """Return the sites of the probe `provider:name` in order of address."""
         return tuple(
             sorted(p.address for p in self.probes if p.provider == provider and p.name == name)
         )
+
+    def code_at(self, address: int, size: int) -> bytes:
+        """Return `size` bytes of machine code, fewer at its section's end."""
+        section = next((section for section in self.code if address in section), range(0))
+        return self.read(address, min(size, section.stop - address)) if section else b""
 
     def function_at(self, address: int) -> Symbol | None:
         """Return the function, or the last label without a dot, at or before `address`.
@@ -132,6 +149,25 @@ class Executable:
                 found.append(start)
             previous = row
         return tuple(found)
+
+    @cached_property
+    def has_lines(self) -> bool:
+        """Whether it has any line information."""
+        return bool(self._lines[0])
+
+    @cached_property
+    def _contents(self) -> tuple[tuple[int, bytes], ...]:
+        """What is loaded from the file, by first address."""
+        with self.path.open("rb") as stream:
+            try:
+                return tuple(
+                    (segment["p_vaddr"], bytes(segment.data()))
+                    for segment in ELFFile(stream).iter_segments("PT_LOAD")
+                )
+            except DAMAGE as error:
+                raise UsageError(
+                    f"{self.path}: its contents cannot be read ({_reason(error)}). Link it again."
+                ) from error
 
     @cached_property
     def _functions(self) -> tuple[list[int], list[Symbol]]:

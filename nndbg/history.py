@@ -13,16 +13,18 @@ output:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from nndbg.capture import Capture, Flat
 from nndbg.compare import bits
-from nndbg.layermap import Op
+from nndbg.layermap import Op, carried
 
 _STEP_BEGINS = -1
+_GLANCE = 64
+_WORD = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,7 @@ class History:
         self.entered: dict[int, Capture] = {}
         self._versions = {name: [_Version(_STEP_BEGINS, flat)] for name, flat in begin.flat.items()}
         self._suspects: dict[int, list[Stray]] = {}
+        self._carried = carried(ops)
         self._settings: dict[int, list[Stray]] = {}
         self._owners: dict[str, list[int]] = {}
         self._readers: dict[str, list[int]] = {}
@@ -66,21 +69,21 @@ class History:
                 self._owners.setdefault(name, []).append(index)
             for name in op.inputs.values():
                 self._readers.setdefault(name, []).append(index)
+        # What no op of the step names may change at any time, and is not even compared.
+        self._used = self._owners.keys() | self._readers.keys()
 
     def note(self, index: int, capture: Capture) -> list[Stray]:
         """Take the capture of a completed op; returns the changes that no op may have made."""
         outputs = set(self._ops[index].outputs.values())
+        for name in outputs & capture.flat.keys():
+            self._add(name, index, capture.flat[name])
         strays: list[Stray] = []
-        for name, flat in capture.flat.items():
-            last = self.last.flat.get(name)
-            if name in outputs:
-                self._add(name, index, flat)
-            elif last is None or _is_another(name, self.last, capture):
-                # Another array under the same name, set up for this op.
-                self._add(name, index - 1, flat)
-            elif flat is not last and not _same_bits(last, flat):
-                strays += self._changed(index, Stray(index, name, flat, last))
-        strays += _overruns(index, self.last, capture)
+        # Ops that were complete at the same stop were captured at once.
+        if capture.flat is not self.last.flat:
+            for name, flat in capture.flat.items():
+                if name not in outputs:
+                    strays += self._seen(index, name, flat, capture)
+            strays += _overruns(index, self.last, capture)
         self.entered[index] = self.last
         self.done[index] = capture
         self.last = capture
@@ -90,6 +93,17 @@ class History:
         """Return what the ops before `index` in the map left in the buffer, None where nothing."""
         versions = self._versions.get(name, [])
         return next((v.flat for v in reversed(versions) if v.writer < index), None)
+
+    def makers(self, index: int) -> dict[str, str]:
+        """Return, for each buffer that an op before `index` in the map owns, the last such op."""
+        made = {name: [o for o in owners if o < index] for name, owners in self._owners.items()}
+        return {name: self._ops[owners[-1]].name for name, owners in made.items() if owners}
+
+    def changers(self, index: int) -> dict[str, str]:
+        """Return, by buffer, the ops after `index` in the map that were complete before it ran."""
+        order = list(self.done)
+        early = [o for o in order[: order.index(index)] if o > index]
+        return {name: self._ops[o].name for o in early for name in self._ops[o].outputs.values()}
 
     def settle(self, owner: int, agrees: bool) -> list[Stray]:
         """Return the changes that the judgement of `owner` shows not to have been its own."""
@@ -120,10 +134,20 @@ class History:
             Stray(index, name, begin.flat[name], flat)
             for name, flat in self.last.flat.items()
             if name in begin.flat
-            and self._is_carried(name)
+            and name in self._carried
             and not _is_another(name, self.last, begin)
             and not _same_bits(flat, begin.flat[name])
         ]
+
+    def _seen(self, index: int, name: str, flat: Flat, capture: Capture) -> Iterable[Stray]:
+        """Take what a buffer holds that the op of `index` does not own."""
+        last = self.last.flat.get(name)
+        if last is None or _is_another(name, self.last, capture):
+            # Another array under the same name, set up for this op.
+            self._add(name, index - 1, flat)
+        elif name in self._used and flat is not last and not _same_bits(last, flat):
+            return self._changed(index, Stray(index, name, flat, last))
+        return ()
 
     def _changed(self, index: int, stray: Stray) -> Iterator[Stray]:
         name = stray.buffer
@@ -147,10 +171,6 @@ class History:
     def _add(self, name: str, writer: int, flat: Flat) -> None:
         self._versions.setdefault(name, []).append(_Version(writer, flat))
 
-    def _is_carried(self, name: str) -> bool:
-        owners, readers = self._owners.get(name, []), self._readers.get(name, [])
-        return bool(owners) and bool(readers) and min(readers) <= min(owners)
-
 
 def _overruns(index: int, last: Capture, capture: Capture) -> Iterator[Stray]:
     for name, after in capture.padding.items():
@@ -168,4 +188,9 @@ def _is_another(name: str, last: Capture, capture: Capture) -> bool:
 
 
 def _same_bits(a: Flat, b: Flat) -> bool:
-    return bool(np.array_equal(bits(a), bits(b)))
+    """Whether two arrays of one type hold the same bytes; most that do not differ at once."""
+    if not np.array_equal(bits(a[:_GLANCE]), bits(b[:_GLANCE])):
+        return False
+    if a.nbytes % _WORD or b.nbytes % _WORD:
+        return bool(np.array_equal(bits(a), bits(b)))
+    return bool(np.array_equal(a.view(np.uint64), b.view(np.uint64)))

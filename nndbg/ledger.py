@@ -7,13 +7,15 @@ before it in the map are complete, with what *they* left in its inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from nndbg.capture import Capture, Flat, shape
+from nndbg.chain import Chain, Inputs, format_of
 from nndbg.compare import (
     Mode,
     Subject,
@@ -23,13 +25,12 @@ from nndbg.compare import (
     judge_unchanged,
     missing,
 )
-from nndbg.diagnose import Evidence
+from nndbg.diagnose import Diagnosis, Evidence, diagnose, not_reached
 from nndbg.errors import ProgramError
+from nndbg.finding import Finding
 from nndbg.history import History, Stray
 from nndbg.layermap import Buffer, LayerMap, Op
-from nndbg.reference import FLOAT32, FLOAT64, Bounded, Format
-
-Inputs = Mapping[str, NDArray[Any]]
+from nndbg.reference import Bounded
 
 _CHANGES = "{op} changed {buffer}, which is none of its outputs"
 _CHANGES_LATE = "{buffer} changed behind {op}, before the next step began, and no op does that"
@@ -39,7 +40,11 @@ _CHANGES_LATE = "{buffer} changed behind {op}, before the next step began, and n
 class Observation:
     """One op of one step, judged: what the program made, what the local reference has.
 
-    `evidence` holds what a diagnosis needs, for each output that is wrong by the local reference.
+    `evidence` holds what a diagnosis needs, for each buffer that is wrong by the local reference;
+    `findings` is what was seen of the op besides its numbers. `inputs`, by part, and `before`, by
+    output, are what the ops before it in the map left there; both are empty where the op itself is
+    not what was judged. Where it never came to its boundary it is not reached, and `capture` is
+    the last before.
     """
 
     step: int
@@ -48,10 +53,68 @@ class Observation:
     expected: Mapping[str, Bounded]
     verdicts: tuple[Verdict, ...]
     evidence: Mapping[str, Evidence]
+    findings: tuple[Finding, ...] = ()
+    inputs: Inputs = field(default_factory=dict)
+    before: Inputs = field(default_factory=dict)
+    is_reached: bool = True
+
+    def explain(self, verdict: Verdict) -> tuple[Diagnosis, ...]:
+        """Return which mistakes explain a verdict that finds this op wrong, the best first."""
+        subject = verdict.subject
+        if not self.is_reached:
+            return (not_reached(subject.op, subject.step, verdict.bad),)
+        evidence = self.evidence.get(subject.buffer)
+        return diagnose(evidence) if evidence is not None else ()
+
+
+@dataclass(frozen=True, eq=False)
+class StepRecord:
+    """What was captured of one step, to be judged later or elsewhere: it depends on no program.
+
+    `end` is where the next step begins, None where the program ended. `constants` are the constant
+    buffers that its ops take, in one dimension. `failure` is what cut it short.
+    """
+
+    begin: Capture
+    done: tuple[Capture, ...]
+    end: Capture | None
+    constants: Mapping[str, Flat]
+    failure: ProgramError | None = None
+
+    def is_whole(self, layer_map: LayerMap) -> bool:
+        """Whether every op of the step was complete."""
+        missing = {op.name for op in layer_map.ops} - self.begin.skipped
+        return missing <= {capture.op for capture in self.done}
+
+
+def judge_record(
+    layer_map: LayerMap, record: StepRecord, modes: Collection[Mode], writes: bool = True
+) -> Iterator[Observation]:
+    """Yield the ops of a step that was recorded, as a StepLedger judges them."""
+    ledger = StepLedger(
+        layer_map, record.begin, lambda buffer: record.constants[buffer.name], modes, writes
+    )
+    for capture in record.done:
+        yield from ledger.see(capture)
+    yield from ledger.end(record.end) if record.end is not None else ledger.abandon()
+
+
+def constants_at(layer_map: LayerMap, begin: Capture) -> list[Buffer]:
+    """Return the constant buffers that are there where a step begins, if an op of it takes one."""
+    constants = [b for b in layer_map.buffers.values() if b.is_constant]
+    taken = {
+        name for op in layer_map.ops if op.name not in begin.skipped for name in op.inputs.values()
+    }
+    if not any(buffer.name in taken for buffer in constants):
+        return []
+    return [b for b in constants if begin.addresses.get(b.name) != 0 and b.elements(begin.sizes)]
 
 
 class StepLedger:
-    """The books of one step: feed it captures in the order of the stops."""
+    """The books of one step: feed it captures in the order of the stops.
+
+    Without `writes`, a buffer that changes although no op owns up to it gets no verdict.
+    """
 
     def __init__(
         self,
@@ -59,17 +122,21 @@ class StepLedger:
         begin: Capture,
         constant: Callable[[Buffer], Flat],
         modes: Collection[Mode],
+        writes: bool = True,
     ) -> None:
         self._map = layer_map
         self._constant = constant
         self._modes = modes
+        self._writes = writes
         self._step = begin.step
         self._ops = tuple(op for op in layer_map.ops if op.name not in begin.skipped)
         self._index = {op.name: index for index, op in enumerate(self._ops)}
         self._history = History(self._ops, begin)
+        # Now, before the step can lead a pointer astray.
+        self._constants = {b.name: constant(b) for b in constants_at(layer_map, begin)}
         self._strays: dict[int, list[Stray]] = {}
         self._judged = 0
-        self._chain: dict[str, Bounded] = {}
+        self._chain = Chain(layer_map)
 
     def see(self, capture: Capture) -> tuple[Observation, ...]:
         """Take the capture of a completed op; returns what can be judged now."""
@@ -135,16 +202,22 @@ class StepLedger:
                 inputs, expected, local = again
                 strays += own
         verdicts = local if Mode.LOCAL in self._modes else []
-        verdicts += [self._stray(stray) for stray in strays]
+        verdicts += [self._stray(stray) for stray in strays if self._writes]
         if Mode.CHAIN in self._modes:
-            verdicts += self._verdicts(index, Mode.CHAIN, self._follow(index, inputs))
+            verdicts += self._verdicts(index, Mode.CHAIN, self._chain.follow(op, inputs))
         judged = Observation(
             step=self._step,
             op=op,
             capture=self._history.done[index],
             expected=expected,
             verdicts=tuple(verdicts),
-            evidence=self._evidence(index, inputs, expected, verdicts),
+            evidence={
+                **self._of_strays(strays),
+                **self._evidence(index, inputs, expected, verdicts),
+            },
+            findings=self._history.done[index].findings,
+            inputs=inputs,
+            before=self._outputs_before(index, self._history.done[index].sizes),
         )
         agrees = not _any_wrong(verdicts)
         return [judged, *self._late(self._history.settle(index, agrees))]
@@ -152,26 +225,22 @@ class StepLedger:
     def _local(self, index: int) -> tuple[Inputs, dict[str, Bounded], list[Verdict]]:
         """Return the op's inputs, what it should have made of them, and the verdicts on that."""
         op, sizes = self._ops[index], self._history.done[index].sizes
-        inputs = {
-            part: self._before(index, self._map.buffers[name], sizes)
-            for part, name in op.inputs.items()
-        }
-        results = op.kind.compute(inputs, self._format(op), op.parameters)
+        inputs = self._inputs(index, sizes)
+        results = op.kind.compute(inputs, format_of(self._map, op), op.parameters)
         expected = {name: results[part] for part, name in op.outputs.items()}
         return inputs, expected, self._verdicts(index, Mode.LOCAL, expected)
 
-    def _follow(self, index: int, inputs: Inputs) -> dict[str, Bounded]:
-        """Return what the op should have made of the reference's own outputs in this step."""
-        op = self._ops[index]
-        chained = {part: self._chain.get(name, inputs[part]) for part, name in op.inputs.items()}
-        results = op.kind.compute(chained, self._format(op), op.parameters)
-        followed = {name: results[part] for part, name in op.outputs.items()}
-        self._chain.update(
-            (name, value)
-            for name, value in followed.items()
-            if self._map.buffers[name].dtype in ("f32", "f64")
-        )
-        return followed
+    def _inputs(self, index: int, sizes: Mapping[str, int]) -> Inputs:
+        return {
+            part: self._before(index, self._map.buffers[name], sizes)
+            for part, name in self._ops[index].inputs.items()
+        }
+
+    def _outputs_before(self, index: int, sizes: Mapping[str, int]) -> Inputs:
+        return {
+            name: self._before(index, self._map.buffers[name], sizes)
+            for name in self._ops[index].outputs.values()
+        }
 
     def _verdicts(self, index: int, mode: Mode, expected: Mapping[str, Bounded]) -> list[Verdict]:
         op, capture = self._ops[index], self._history.done[index]
@@ -196,32 +265,75 @@ class StepLedger:
         wrong = {v.subject.buffer for v in verdicts if v.status.is_wrong}
         if not wrong & expected.keys():
             return {}
-        entered, begin = self._history.entered[index], self._history.begin
-        buffers = [b for b in self._map.buffers.values() if b.name in entered.flat]
         return {
-            name: Evidence(
-                op=op,
+            name: self._known(
+                index,
                 part=part,
                 buffer=name,
                 actual=capture.shaped(self._map.buffers[name]),
                 before=self._before(index, self._map.buffers[name], capture.sizes),
                 expected=expected[name],
                 inputs=inputs,
-                shapes={p: self._map.buffers[name].shape for p, name in op.inputs.items()},
-                others={b.name: shape(entered.flat[b.name], b, capture.sizes) for b in buffers},
-                stale={
-                    b.name: shape(begin.flat[b.name], b, capture.sizes)
-                    for b in buffers
-                    if b.name in begin.flat and not b.is_pointer
-                },
-                sizes=capture.sizes,
-                addresses=capture.addresses,
-                memory=entered.memory,
-                fmt=self._format(op),
+                tables=self._tables(op, capture.sizes),
+                makers=self._history.makers(index),
+                changers=self._history.changers(index),
             )
             for part, name in op.outputs.items()
             if name in wrong
         }
+
+    def _stray_evidence(self, stray: Stray) -> Evidence | None:
+        """Return what is known of a buffer that an op changed and does not own."""
+        if stray.is_padding or stray.op not in self._history.done:
+            return None
+        after, before = self._reserved(stray.buffer, stray.after, stray.before)
+        expected = Bounded(before.astype(np.float64), np.zeros(before.shape))
+        return self._known(
+            stray.op,
+            part="",
+            buffer=stray.buffer,
+            actual=after,
+            before=before,
+            expected=expected,
+            inputs={},
+        )
+
+    def _known(self, index: int, **own: Any) -> Evidence:
+        """Return evidence of an output, completed by what all of the op's have in common."""
+        op, capture = self._ops[index], self._history.done[index]
+        entered, begin = self._history.entered[index], self._history.begin
+        buffers = [b for b in self._map.buffers.values() if b.name in entered.flat]
+        return Evidence(
+            op=op,
+            shapes={p: self._map.buffers[name].shape for p, name in op.inputs.items()},
+            others={b.name: shape(entered.flat[b.name], b, capture.sizes) for b in buffers},
+            stale={
+                b.name: shape(begin.flat[b.name], b, capture.sizes)
+                for b in buffers
+                if b.name in begin.flat and not b.is_pointer
+            },
+            sizes=capture.sizes,
+            addresses=capture.addresses,
+            memory=entered.memory,
+            after=capture.memory,
+            fmt=format_of(self._map, op),
+            roles=self._roles(),
+            **own,
+        )
+
+    def _tables(self, op: Op, sizes: Mapping[str, int]) -> dict[str, NDArray[Any]]:
+        """Return the constant buffers, where the op reads one: it may be the wrong one."""
+        if not self._constants.keys() & op.inputs.values():
+            return {}
+        buffers = self._map.buffers
+        return {n: shape(flat, buffers[n], sizes) for n, flat in self._constants.items()}
+
+    def _roles(self) -> dict[str, frozenset[str]]:
+        roles: dict[str, set[str]] = {}
+        for op in self._ops:
+            for part, name in op.inputs.items():
+                roles.setdefault(name, set()).add(f"{op.kind.name}.{part}")
+        return {name: frozenset(parts) for name, parts in roles.items()}
 
     def _missed(self, index: int) -> list[Observation]:
         op, last = self._ops[index], self._history.last
@@ -232,7 +344,17 @@ class StepLedger:
             )
             for name in op.outputs.values()
         )
-        missed = Observation(self._step, op, last, {}, verdicts, {})
+        try:
+            inputs, before = (
+                self._inputs(index, last.sizes),
+                self._outputs_before(index, last.sizes),
+            )
+        except ProgramError:
+            # What the op would have been given may be missing as the op is.
+            inputs, before = {}, {}
+        missed = Observation(
+            self._step, op, last, {}, verdicts, {}, (), inputs, before, is_reached=False
+        )
         return [missed, *self._late(self._history.settle(index, agrees=False))]
 
     def _late(self, strays: Iterable[Stray], says: str = _CHANGES) -> list[Observation]:
@@ -244,10 +366,15 @@ class StepLedger:
                 capture=self._history.done.get(stray.op, self._history.last),
                 expected={},
                 verdicts=(self._stray(stray, says),),
-                evidence={},
+                evidence=self._of_strays([stray]),
             )
             for stray in strays
+            if self._writes
         ]
+
+    def _of_strays(self, strays: Iterable[Stray]) -> dict[str, Evidence]:
+        found = ((stray.buffer, self._stray_evidence(stray)) for stray in strays)
+        return {buffer: evidence for buffer, evidence in found if evidence is not None}
 
     def _stray(self, stray: Stray, says: str = _CHANGES) -> Verdict:
         op = self._ops[stray.op]
@@ -262,14 +389,15 @@ class StepLedger:
 
     def _before(self, index: int, buffer: Buffer, sizes: Mapping[str, int]) -> NDArray[Any]:
         """Return what the ops before `index` in the map left in `buffer`."""
-        if buffer.elements(sizes) == 0:
+        if 0 in buffer.extents(sizes):
             raise ProgramError(
                 f"{self._map.at('buffers', buffer.name)}: {buffer.name} has no elements when "
                 f"{self._ops[index].name} is complete: one of its sizes is 0. "
                 "Is the boundary before the size is set?"
             )
         if buffer.is_constant:
-            return shape(self._constant(buffer), buffer, sizes)
+            known = self._constants.get(buffer.name)
+            return shape(self._constant(buffer) if known is None else known, buffer, sizes)
         flat = self._history.before(index, buffer.name)
         if flat is None:
             raise ProgramError(
@@ -285,13 +413,6 @@ class StepLedger:
             return flat, last
         largest = {size.name: size.largest or 1 for size in self._map.sizes.values()}
         return shape(flat, buffer, largest), shape(last, buffer, largest)
-
-    def _format(self, op: Op) -> Format:
-        """Return the format that an op computes in: that of its outputs, else of its inputs."""
-        names = [*op.outputs.values(), *op.inputs.values()]
-        dtypes = [self._map.buffers[name].dtype for name in names]
-        floating = [dtype for dtype in dtypes if dtype in ("f32", "f64")]
-        return FLOAT64 if floating and floating[0] == "f64" else FLOAT32
 
 
 def _any_wrong(verdicts: Iterable[Verdict]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from nndbg.errors import UsageError
@@ -13,21 +14,27 @@ def write_text(path: Path, text: str) -> None:
 
     Raises UsageError when it cannot be written; a file that was there is then as it was.
     """
+    write_pieces(path, (text,))
+
+
+def write_pieces(path: Path, pieces: Iterable[str]) -> None:
+    """Write a text to `path` as `write_text` does, piece by piece as it is made."""
     try:
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
+            with path.open("w", encoding="utf-8") as file:
+                file.writelines(pieces)
         else:
-            _replace(path.resolve(), text)
+            _replace(path.resolve(), pieces)
     except OSError as error:
         raise UsageError(f"{path}: the output cannot be written: {error.strerror}.") from error
 
 
-def _replace(path: Path, text: str) -> None:
-    """Put a file with `text` in the place of `path`, with the rights the user's mask leaves."""
+def _replace(path: Path, pieces: Iterable[str]) -> None:
+    """Put a file with `pieces` in the place of `path`, with the rights the user's mask leaves."""
     made = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with made.open("x", encoding="utf-8") as file:
-            file.write(text)
+            file.writelines(pieces)
         made.replace(path)
     finally:
         made.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import chain
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -12,8 +13,9 @@ from nndbg.capture import Capture, Flat, shape
 from nndbg.compare import Mode
 from nndbg.elf import Executable
 from nndbg.errors import ProgramError, UsageError
+from nndbg.finding import ALL_AUDITS, Audit
 from nndbg.layermap import Buffer, LayerMap
-from nndbg.ledger import Observation, StepLedger
+from nndbg.ledger import Observation, StepLedger, StepRecord, constants_at, judge_record
 
 
 class Source(Protocol):
@@ -31,8 +33,11 @@ class Source(Protocol):
     def output(self) -> str:
         """What the program printed so far."""
 
-    def start(self, step: int) -> Capture:
-        """Go, from the beginning, to where `step` begins."""
+    def start(self, step: int, poison: bool = False) -> Capture:
+        """Go, from the beginning, to where `step` begins; poison what that step is to write."""
+
+    def go_to(self, step: int) -> Capture:
+        """Go on to where `step` begins, which is still to come."""
 
     def next(self) -> Capture | None:
         """Go to the next stop; None once the program has ended."""
@@ -53,13 +58,25 @@ class Source(Protocol):
 class Session:
     """A run that is judged op by op. Owns its source: use it in a `with` statement, or close it."""
 
-    def __init__(self, source: Source, modes: Collection[Mode] = (Mode.LOCAL,)) -> None:
+    def __init__(
+        self,
+        source: Source,
+        modes: Collection[Mode] = (Mode.LOCAL,),
+        audits: Collection[Audit] = ALL_AUDITS - {Audit.POISON},
+    ) -> None:
         self._source = source
         self._modes = tuple(modes)
+        self.audits = frozenset(audits)
         self._ledger: StepLedger | None = None
         self._begun = 0
+        self._is_lost = False
+        buffers = source.layer_map.buffers
         self.layer_map = source.layer_map
         self.executable = source.executable
+        self._taken = {
+            op.name: [b for name in op.inputs.values() if (b := buffers[name]).is_constant]
+            for op in source.layer_map.ops
+        }
         self.capture: Capture | None = None
         self.has_ended = False
         self.sweeps = False
@@ -102,11 +119,33 @@ class Session:
         """What the program printed so far; to be escaped before it is shown."""
         return self._source.output
 
-    def start(self, step: int = 0) -> Capture:
-        """Run from the program's beginning to where `step` begins."""
+    def start(self, step: int = 0, poison: bool = False) -> Capture:
+        """Run from the program's beginning to where `step` begins.
+
+        With `poison` that step is run with its outputs filled with NaNs before they are written.
+        """
         self.has_ended = False
         self.ended_after = None
-        self._begin(self._source.start(step))
+        self._is_lost = True
+        self._begin(self._source.start(step, poison=True) if poison else self._source.start(step))
+        self._is_lost = False
+        assert self.capture is not None
+        return self.capture
+
+    def go_to(self, step: int) -> Capture:
+        """Run to where `step` begins: on from here where it is still to come, else from the start.
+
+        Nothing of the steps on the way is captured.
+        """
+        here = self.capture
+        if here is None or self._is_lost or self.has_ended or here.step > step:
+            return self.start(step)
+        if here.step < step:
+            self._is_lost = True
+            self._begin(self._source.go_to(step))
+            self._is_lost = False
+        elif here.op is not None:
+            return self.start(step)
         assert self.capture is not None
         return self.capture
 
@@ -124,11 +163,49 @@ class Session:
 
         Ops that the step never completes come last, as unwritten.
         """
+        return chain.from_iterable(self.stops_of_step())
+
+    def stops_of_step(self) -> Iterator[tuple[Observation, ...]]:
+        """Yield what could be judged at each stop of this step that is still to come."""
         if self._ledger is None:
             self.start()
         begun = self._begun
         while not self.has_ended and self._begun == begun:
-            yield from self._advance()
+            yield self._advance()
+
+    def record_step(self) -> StepRecord:
+        """Capture the stops of this step that are still to come, to be judged by `judge`.
+
+        Where the program fails, the record holds what came before, and the failure.
+        """
+        if self.capture is None:
+            self.start()
+        assert self.capture is not None
+        begin, done = self.capture, []
+        constants = {
+            buffer.name: self._source.constant(buffer)
+            for buffer in constants_at(self.layer_map, begin)
+        }
+        try:
+            while (capture := self._next()) is not None and capture.op is not None:
+                self.capture = capture
+                done.append(capture)
+                constants |= self._constants(capture.op)
+        except ProgramError as failure:
+            return StepRecord(begin, tuple(done), None, constants, failure)
+        if capture is None:
+            self.has_ended = True
+        else:
+            self._follow(capture)
+        return StepRecord(begin, tuple(done), capture, constants)
+
+    def judge(self, record: StepRecord) -> Iterator[Observation]:
+        """Yield the ops of a step that was recorded; from any thread, wherever the program is."""
+        return judge_record(self.layer_map, record, self._modes, self._owns_writes)
+
+    @property
+    def _owns_writes(self) -> bool:
+        return Audit.WRITES in self.audits
 
     def sweep(self, on: bool) -> None:
         """Judge from fewer stops, or again from a stop at every op, from the next step on.
@@ -176,16 +253,31 @@ class Session:
         """Judge what the step completed before the program failed in it."""
         return self._ledger.abandon() if self._ledger is not None else ()
 
+    def _start(self, capture: Capture) -> Capture:
+        self.has_ended = False
+        self.ended_after = None
+        self._begin(capture)
+        return capture
+
     def _begin(self, capture: Capture) -> None:
         self.capture = capture
         self._begun += 1
-        self._ledger = StepLedger(self.layer_map, capture, self._source.constant, self._modes)
+        self._ledger = StepLedger(
+            self.layer_map, capture, self._source.constant, self._modes, self._owns_writes
+        )
+
+    def _next(self) -> Capture | None:
+        """Go to the next stop; after an error, a program that is gone, or stands anywhere."""
+        self._is_lost = True
+        capture = self._source.next()
+        self._is_lost = False
+        return capture
 
     def _advance(self) -> tuple[Observation, ...]:
         """Go on by one stop."""
         assert self._ledger is not None
         assert self.capture is not None
-        capture = self._source.next()
+        capture = self._next()
         if capture is None:
             self.has_ended = True
             self.ended_after = None if self._ledger.is_complete else self._ledger.last_op
@@ -194,6 +286,12 @@ class Session:
             self.capture = capture
             return self._ledger.see(capture)
         late = self._ledger.end(capture)
+        self._follow(capture)
+        return late
+
+    def _follow(self, capture: Capture) -> None:
+        """Begin the step after this one."""
+        assert self.capture is not None
         step = self.capture.step
         if capture.step != step + 1:
             raise ProgramError(
@@ -202,4 +300,7 @@ class Session:
                 "that variable?"
             )
         self._begin(capture)
-        return late
+
+    def _constants(self, op: str) -> dict[str, Flat]:
+        """Return the constant buffers that an op takes, while the program stands still."""
+        return {b.name: self._source.constant(b) for b in self._taken[op]}

@@ -184,6 +184,9 @@ class FakeSource:
         self.rows, self.stops = self.ROWS, 0
         self.state = _state()
         self.events = iter(self._events())
+        return self.go_to(step)
+
+    def go_to(self, step: int) -> Capture:
         while True:
             capture = self.next()
             if capture is None:

@@ -11,6 +11,10 @@ import nndbg
 from nndbg.errors import ExitCode
 
 PUBLIC = {
+    "Audit",
+    "Finding",
+    "Level",
+    "blame",
     "GdbError",
     "MapError",
     "Mode",
@@ -21,6 +25,7 @@ PUBLIC = {
     "Status",
     "UsageError",
     "Verdict",
+    "bisect",
     "check",
     "open",
 }

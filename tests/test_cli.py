@@ -17,7 +17,7 @@ NNDBG = Path(sys.executable).with_name("nndbg")
 LIMIT = 60
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
-COMMANDS = ["run", "check", "map", "map show", "map check", "data", "doctor"]
+COMMANDS = ["run", "check", "bisect", "map", "map show", "map check", "data", "doctor"]
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_bad_usage_is_one_line_and_exit_code_2(nndbg: Cli, case: str):
     assert_refused(nndbg(*arguments), says)
 
 
-@pytest.mark.parametrize("steps", ["3", ":3", "3:3", "5:2", "-1:3", "0:3:1", "a:b", f"0:{10**20}"])
+@pytest.mark.parametrize("steps", ["3", ":3", "3:3", "5:2", "-1:3", "0:3:0", "a:b", f"0:{10**20}"])
 def test_steps_of_another_form_are_refused(nndbg: Cli, steps: str):
     assert_refused(nndbg("check", "--steps", steps), "0:3 is steps 0, 1 and 2.")
 
@@ -204,6 +204,24 @@ def test_a_correct_program_is_exit_code_0(nndbg: Cli, trained: list[str]):
     assert "\x1b" not in done.stdout
 
 
+def test_a_sound_trajectory_is_exit_code_0(nndbg: Cli, trained: list[str]):
+    done = nndbg("check", "--steps", "0:4", "--mode", "trajectory", *trained)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Float32 noise explains the drift over 4 steps" in done.stdout
+    assert "loss, difference" in done.stdout
+
+
+def test_a_wrong_trajectory_is_exit_code_1(nndbg: Cli, wrong: list[str]):
+    done = nndbg("check", "--mode", "trajectory", *wrong)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "Wrong, not unlucky: relu is proved wrong in step 1" in done.stdout
+
+
+def test_a_trajectory_is_not_ended_by_what_is_wrong(nndbg: Cli, wrong: list[str]):
+    done = nndbg("check", "--mode", "trajectory", "--until-first", *wrong)
+    assert_refused(done, "a trajectory goes on")
+
+
 def test_a_wrong_program_is_exit_code_1(nndbg: Cli, wrong: list[str]):
     done = nndbg("check", *wrong)
     assert (done.returncode, done.stderr) == (1, "")
@@ -212,9 +230,55 @@ def test_a_wrong_program_is_exit_code_1(nndbg: Cli, wrong: list[str]):
     assert "1 of 3 outputs are wrong" in done.stdout
 
 
+def test_what_is_to_be_audited_is_named(nndbg: Cli, trained: list[str]):
+    for audits in ("none", "all", "stack,poison"):
+        done = nndbg("check", "--steps", "0:1", "--audits", audits, *trained)
+        assert (done.returncode, done.stderr) == (0, "")
+    refused = nndbg("check", "--audits", "stack,smell")
+    assert refused.returncode == 2
+    assert "'smell' is no audit. There are: registers, stack, " in refused.stderr
+
+
 def test_a_wrong_step_that_is_not_checked_is_not_found(nndbg: Cli, wrong: list[str]):
     assert nndbg("check", "--steps", "2:3", *wrong).returncode == 0
     assert nndbg("check", "--steps", "1:2", *wrong).returncode == 1
+
+
+def test_every_nth_step_is_checked(nndbg: Cli, trained: list[str]):
+    done = nndbg("check", "--steps", "1:6:2", "--format", "json", *trained)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["steps"] == [1, 3, 5]
+
+
+def test_a_check_until_the_first_divergence_stops_there(nndbg: Cli, wrong: list[str]):
+    done = nndbg("check", "--until-first", *wrong)
+    assert done.returncode == 1
+    assert "The rest of step 1 was not checked." in done.stdout
+    assert "step 0: 1 of 2 outputs are wrong" in done.stdout
+
+
+def test_bisecting_a_program_that_cannot_seek_sweeps_it(nndbg: Cli, wrong: list[str]):
+    done = nndbg("bisect", "--steps", "0:3", "--format", "json", *wrong)
+    assert (done.returncode, done.stderr) == (1, "")
+    report = json.loads(done.stdout)
+    assert report["first"]["step"] == 1
+    assert "no `seek`" in report["says"]
+
+
+def test_bisecting_a_sound_program_is_exit_code_0(nndbg: Cli, trained: list[str]):
+    done = nndbg("bisect", "--steps", "0:6", *trained)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "6 of 6 steps were checked, and none of them is wrong." in done.stdout
+
+
+def test_bisecting_a_program_that_fails_is_exit_code_3(nndbg: Cli, wrong: list[str]):
+    done = nndbg("bisect", "--steps", "0:3", *wrong, "--", "because")
+    assert done.returncode == 3
+    assert "exit code 9" in done.stderr
+
+
+def test_bisecting_asks_where(nndbg: Cli):
+    assert_refused(nndbg("bisect"), "--steps")
 
 
 def test_a_program_that_fails_is_exit_code_3(nndbg: Cli, wrong: list[str]):
@@ -244,6 +308,20 @@ def test_steps_beyond_the_end_are_exit_code_3(nndbg: Cli, trained: list[str]):
     assert done.stderr == ("nndbg: the program ended after step 5: there is no step 6 to check.\n")
     assert "step 5: " in done.stdout
     assert nndbg("check", "--steps", "100:103", *trained).returncode == 3
+
+
+def test_where_both_streams_are_one_an_error_is_said_once(trained: list[str], gdb: str):
+    del gdb
+    done = subprocess.run(
+        [NNDBG, "check", "--steps", "5:9", *trained],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.stdout.count("the program ended after step 5") == 1
 
 
 def test_a_program_s_own_refusal_is_quoted(nndbg: Cli, program: Path, gdb: str):
@@ -317,6 +395,8 @@ def test_the_json_report_of_a_wrong_program(nndbg: Cli, wrong: list[str]):
     first = report["first"]
     assert first.keys() >= {"step", "op", "buffer", "diagnosis", "culprit"}
     assert (first["step"], first["op"], first["buffer"]) == (1, "relu", "h")
+    assert first["boundary"]["function"] == "done"
+    assert (first["boundary"]["file"][-7:], first["boundary"]["line"]) == ("wrong.c", 6)
     (bad,) = (v for v in report["verdicts"] if v["bad"] and v["mode"] == "local")
     assert (bad["status"], bad["bad"], bad["checked"], bad["where"]) == ("diverged", 1, 4, "h[3]")
     assert bad["worst"]["index"] == [3]

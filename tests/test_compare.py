@@ -16,7 +16,7 @@ from nndbg.compare import (
     judge_unchanged,
     missing,
 )
-from nndbg.reference import FLOAT32, Bounded, bounded
+from nndbg.reference import FLOAT32, Bounded, summation
 from nndbg.reference.bounded import exact
 
 F = np.float32
@@ -80,7 +80,7 @@ def test_a_right_value_summed_in_an_unlucky_order_agrees():
     for term in terms[:, 0]:
         total += term
     assert abs(total - terms.astype(np.float64).sum()) > 1000 * np.spacing(F(1)) / 2
-    expected = bounded.total(exact(terms), 0, FLOAT32)
+    expected = summation.total(exact(terms), 0, FLOAT32)
     assert judged([total], expected).status is Status.AGREE
 
 
@@ -335,6 +335,29 @@ def test_the_cosine_is_the_one_of_the_angle(actual, expected, cosine: float):
     assert distance.cosine == pytest.approx(cosine)
 
 
+@pytest.mark.parametrize("shape", [(), (7,), (64, 128), (3, 4, 5)])
+@pytest.mark.parametrize("error", [0.0, 1e-6, 10.0])
+def test_what_agrees_is_judged_as_anything_is(shape, error: float, monkeypatch):
+    random = np.random.default_rng(3)
+    value = random.standard_normal(shape).astype(F) * (random.random(shape) < 0.7)
+    actual = (value * (1 + min(error, 2e-7))).astype(F)
+    expected = reference(value.astype(np.float64), error)
+    short = judged(actual, expected)
+    monkeypatch.setattr("nndbg.compare._agreement", lambda *_: None)
+    long = judged(actual, expected)
+    assert (short.status, short.worst, short.says) == (long.status, long.worst, long.says)
+    assert (short.checked, short.bad, short.where) == (long.checked, long.bad, long.where)
+    assert short.distance is not None and long.distance is not None
+    assert short.distance.largest == long.distance.largest
+    assert short.distance.mean == pytest.approx(long.distance.mean, rel=1e-14)
+    assert short.distance.cosine == pytest.approx(long.distance.cosine, rel=1e-14)
+
+
+def test_infinities_that_are_to_be_there_are_not_unknown():
+    verdict = judged([INF, -INF, INF, 1], reference([INF, -INF, INF, 1], [INF, INF, INF, 1e-6]))
+    assert verdict.status is Status.AGREE
+
+
 # Integers
 
 
@@ -390,3 +413,11 @@ def test_an_op_that_was_never_complete_left_all_elements_unwritten():
 def test_bits_are_unsigned_integers_of_the_same_width(dtype: type, width: int):
     assert bits(np.zeros(3, dtype)).dtype == np.dtype(f"u{width}")
     assert bits(np.array([-0.0], np.float32)).tolist() == [0x80000000]
+
+
+def test_of_an_integer_that_may_be_another_nothing_is_known():
+    expected = Bounded(np.float64([1, 2]), np.float64([0, INF]), np.int64([1, 2]))
+    verdict = judged([1, 7], expected, dtype=np.int64)
+    assert (verdict.status, verdict.checked, verdict.bad) == (Status.UNCHECKED, 1, 0)
+    assert verdict.says == "for 1 elements nothing can be proved: others may be as large"
+    assert judged([3, 7], expected, dtype=np.int64).bad == 1

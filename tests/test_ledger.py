@@ -199,6 +199,34 @@ def test_an_op_whose_input_changed_behind_its_back_is_judged_by_what_the_map_say
     assert [(v.subject.op, v.subject.buffer, v.bad) for v in changed] == [("relu", "z", 1)]
 
 
+# What a diagnosis is told
+
+
+def test_an_op_that_ran_too_late_is_told_who_changed_its_input(step):
+    observations = step(("load", "dense", "relu", "dz", "dW", "update", "dx"))
+    (dx,) = (o for o in observations if o.op.name == "dx")
+    known = dx.evidence["dx"]
+    assert known.changers["W"] == "update"
+    assert not np.array_equal(known.others["W"], known.inputs["W"])
+
+
+def test_an_op_that_ran_too_early_is_told_who_makes_its_input(step):
+    observations = step(("load", "dense", "relu", "dW", "dz", "dx", "update"))
+    (gradient,) = (o for o in observations if o.op.name == "dW")
+    known = gradient.evidence["dW"]
+    assert known.makers["dz"] == "dz"
+    assert "dz" not in known.changers
+
+
+def test_what_changed_behind_the_map_s_back_has_evidence_of_no_part(step, correct):
+    faulty = ("dense", after(correct["dense"], add("b", 0.5, 1)))
+    observations = step([faulty if o == "dense" else o for o in OPS])
+    (dense,) = (o for o in observations if o.op.name == "dense")
+    known = dense.evidence["b"]
+    assert (known.part, known.buffer, known.bad.sum()) == ("", "b", 1)
+    assert not dense.evidence.keys() & {"z"}
+
+
 # Changes that no op owns up to
 
 
@@ -286,6 +314,11 @@ def test_an_op_that_never_completes_is_unwritten_and_the_others_are_judged(step,
     assert verdict.checked == verdict.bad > 0
 
 
+def test_only_an_op_that_never_completes_is_not_reached(step):
+    reached = {o.op.name: o.is_reached for o in step([o for o in OPS if o != "dx"])}
+    assert reached == {op: op != "dx" for op in OPS}
+
+
 def test_a_step_without_any_op_leaves_all_unwritten(step):
     assert statuses(step([])) == dict.fromkeys(OPS, "unwritten")
 
@@ -324,6 +357,14 @@ def test_the_array_that_a_pointer_names_at_the_op_is_the_one_it_is_judged_by(ste
 
     events = ["load", "dense", "relu", move, ("dz", with_the_old_one), *OPS[4:]]
     assert statuses(step(events)) == {"dz": "diverged"}
+
+
+def test_a_constant_array_is_the_one_of_the_beginning_of_the_step(step, correct):
+    def led_astray(state: dict) -> None:
+        state["table"] = state["table"][::-1].copy()
+        correct["load"](state)
+
+    assert statuses(step([("load", led_astray), *OPS[1:]])) == {"load": "diverged"}
 
 
 def test_the_same_pointer_with_other_contents_is_a_change(step):

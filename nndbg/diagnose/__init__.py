@@ -2,98 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nndbg.diagnose import (
     accumulators,
     accuracy,
+    activation,
     contraction,
     dimensions,
+    encoding,
     gathering,
     labels,
     nonfinite,
     operands,
     outcome,
+    reduction,
     scaling,
+    strays,
 )
-from nndbg.diagnose.model import Diagnosis, Evidence, Family, Hypothesis, matches
+from nndbg.diagnose.chance import is_no_chance
+from nndbg.diagnose.model import (
+    LAST_RESORT,
+    Diagnosis,
+    Evidence,
+    Family,
+    Hypothesis,
+    matches,
+)
+from nndbg.diagnose.sample import Sample
 from nndbg.reference import Bounded
 from nndbg.reference.bounded import BoundError
 
-Mask = NDArray[np.bool_]
-
-FAMILIES: tuple[Family, ...] = (
-    outcome.hypotheses,
-    contraction.hypotheses,
-    operands.hypotheses,
-    dimensions.hypotheses,
-    gathering.hypotheses,
-    labels.hypotheses,
-    accumulators.hypotheses,
-    scaling.hypotheses,
-    nonfinite.hypotheses,
-    accuracy.hypotheses,
+# Each with the rank of its simplest story: once one explains everything, dearer ones are not tried.
+FAMILIES: tuple[tuple[int, Family], ...] = (
+    (0, nonfinite.hypotheses),
+    (0, operands.orders),
+    (0, outcome.hypotheses),
+    (1, activation.hypotheses),
+    (1, gathering.hypotheses),
+    (1, labels.hypotheses),
+    (1, accumulators.hypotheses),
+    (1, scaling.hypotheses),
+    (1, contraction.hypotheses),
+    (1, operands.hypotheses),
+    (1, reduction.hypotheses),
+    (2, dimensions.hypotheses),
+    (2, encoding.hypotheses),
+    (LAST_RESORT, accuracy.hypotheses),
 )
+STRAYS: tuple[tuple[int, Family], ...] = ((0, strays.hypotheses),)
 
-# A story that explains less than this share of the wrong elements is not the one to follow...
-_LEAST_SHARE = 0.5
-# ...unless it gives so many different numbers exactly: that is no chance either.
-_LEAST_DISTINCT = 16
 _MOST_SHOWN = 3
-# A prediction this much wider than the numbers it is about says nothing.
-_WIDEST = 0.05
+
+
+@dataclass(frozen=True)
+class _Story:
+    """A diagnosis and how good it is: smaller is better."""
+
+    merit: tuple[bool, int, float, int]
+    diagnosis: Diagnosis
 
 
 def diagnose(evidence: Evidence) -> tuple[Diagnosis, ...]:
-    """Return the mistakes that explain most of the wrong elements, the best first.
+    """Return the mistakes that explain the wrong elements, the best first.
 
     Where several explain the same ones, those that also give the right elements come first, then
-    the simpler ones; a story that is worse than the best in any of this is not told. A hypothesis
-    whose bound is as wide as the numbers themselves explains them by chance, and is left out.
+    the simpler ones; a story that is worse than the best in any of this is not told, and neither is
+    one that explains no more than chance would.
     """
     bad = evidence.bad
-    wrong = int(np.count_nonzero(bad))
+    wrong, size = int(np.count_nonzero(bad)), bad.size
     if not wrong:
         return ()
-    found: list[tuple[tuple[int, int, int], Diagnosis]] = []
-    for hypothesis in _hypotheses(evidence):
-        predicted = hypothesis.predicted
-        if predicted.shape != evidence.actual.shape or _is_vague(predicted, bad):
-            continue
-        met = matches(evidence.actual, predicted)
-        explained = int(np.count_nonzero(bad & met))
-        if explained < _LEAST_SHARE * wrong and not _is_no_chance(predicted, bad & met):
-            continue
-        merit = (-explained, -int(np.count_nonzero(met)), hypothesis.rank)
-        found.append((merit, Diagnosis(hypothesis.kind, hypothesis.says, explained, wrong)))
-    found.sort(key=lambda entry: entry[0])
-    best = {d.kind: d for merit, d in reversed(found) if merit == found[0][0]}
+    found: list[_Story] = []
+    # The rank of the simplest story that leaves nothing open; none that is dearer can be better.
+    enough = LAST_RESORT + LAST_RESORT
+    with np.errstate(all="ignore"):
+        # Where nothing was NaN before, a story that predicts one has read beyond what is known.
+        is_clean = _is_clean(evidence)
+        sample = Sample(evidence, bad)
+        for least, family in FAMILIES if evidence.part else STRAYS:
+            if least > enough or (least == enough and least):
+                continue
+            for hypothesis in _of(family, evidence):
+                if hypothesis.rank > enough:
+                    continue
+                predicted = _predicted(hypothesis, evidence, sample)
+                if predicted is None or predicted.shape != evidence.actual.shape:
+                    continue
+                met = matches(evidence.actual, predicted)
+                if is_clean and family is not nonfinite.hypotheses:
+                    met &= ~np.isnan(evidence.actual)
+                if not is_no_chance(evidence, hypothesis, predicted, bad, met):
+                    continue
+                explained = int(np.count_nonzero(bad & met))
+                right = size - wrong + explained
+                if not hypothesis.is_local:
+                    right = int(np.count_nonzero(met))
+                rank = hypothesis.rank
+                # A few of the right elements may hang on what nobody knows, at the end of a table.
+                merit = (rank >= LAST_RESORT, -explained, -round(right / size, 3), rank)
+                diagnosis = Diagnosis(hypothesis.kind, hypothesis.says, explained, wrong)
+                found.append(_Story(merit, diagnosis))
+                if right == size:
+                    enough = min(enough, rank)
+    found.sort(key=lambda story: story.merit)
+    best = {s.diagnosis.kind: s.diagnosis for s in reversed(found) if s.merit == found[0].merit}
     return tuple(reversed(best.values()))[:_MOST_SHOWN]
 
 
-def _hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
-    for family in FAMILIES:
-        try:
-            with np.errstate(all="ignore"):
-                yield from family(evidence)
-        except BoundError:
-            continue
+def _is_clean(evidence: Evidence) -> bool:
+    arrays = (*evidence.inputs.values(), *evidence.others.values(), evidence.before)
+    return all(np.isfinite(a).all() for a in arrays if a.dtype.kind == "f")
 
 
-def _is_vague(predicted: Bounded, bad: Mask) -> bool:
-    value, error = predicted.value[bad], predicted.error[bad]
-    finite = np.isfinite(value) & np.isfinite(error)
-    if not finite.any():
-        return False
-    typical = float(np.abs(value[finite]).mean())
-    return typical > 0 and float(np.median(error[finite])) > _WIDEST * typical
+def _of(family: Family, evidence: Evidence) -> Iterator[Hypothesis]:
+    try:
+        yield from family(evidence)
+    except BoundError:
+        return
 
 
-def _is_no_chance(predicted: Bounded, explained: Mask) -> bool:
-    return len(np.unique(predicted.value[explained])) >= _LEAST_DISTINCT
+def _predicted(hypothesis: Hypothesis, evidence: Evidence, sample: Sample) -> Bounded | None:
+    """Return what a hypothesis predicts, None where a sample refutes it or no bound holds."""
+    predicted = hypothesis.predicted
+    try:
+        if isinstance(predicted, Mapping):
+            return None if sample.refutes(predicted) else evidence.compute(**predicted)
+        return predicted() if callable(predicted) else predicted
+    except BoundError:
+        return None
 
 
-__all__ = ["Diagnosis", "Evidence", "diagnose"]
+def not_reached(op: str, step: int, elements: int) -> Diagnosis:
+    """Return the diagnosis of an output whose op never came to its boundary."""
+    says = f"{op} was left out of step {step}, or left before its end"
+    return Diagnosis("not_reached", says, elements, elements)
+
+
+__all__ = ["Diagnosis", "Evidence", "diagnose", "not_reached"]

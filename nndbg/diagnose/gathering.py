@@ -35,7 +35,8 @@ def hypotheses(evidence: Evidence) -> Iterator[Hypothesis]:
     ):
         yield _taken(evidence, "wrong_sample", says, rows * row, scale, rank)
     for offset in _OFFSETS:
-        says = f"{name} is read {abs(offset)} elements too {'late' if offset > 0 else 'early'}"
+        count = f"{abs(offset)} element{'s' if abs(offset) > 1 else ''}"
+        says = f"{name} is read {count} too {'late' if offset > 0 else 'early'}"
         yield _taken(evidence, "offset", says, index * row + offset, scale, 2)
     for stride in (row + 1, row - 1, row // 2, 2 * row, *evidence.sizes.values()):
         if stride not in (0, row):

@@ -37,11 +37,16 @@ class Image:
         return unknown
 
     def rows(
-        self, address: int, shape: tuple[int, ...], stride: int, dtype: np.dtype[Any]
+        self,
+        address: int,
+        shape: tuple[int, ...],
+        stride: int,
+        dtype: np.dtype[Any],
+        step: int = 1,
     ) -> AnyArray:
-        """Return a matrix whose rows lie `stride` elements apart."""
+        """Return a matrix whose rows lie `stride` elements apart, and its elements `step`."""
         rows, columns = shape
-        flat = self.read(address, max((rows - 1) * stride + columns, 0), dtype)
-        at = np.arange(rows)[:, None] * stride + np.arange(columns)
+        flat = self.read(address, max((rows - 1) * stride + (columns - 1) * step + 1, 0), dtype)
+        at = np.arange(rows)[:, None] * stride + step * np.arange(columns)
         taken: AnyArray = flat[at]
         return taken

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Sequence
+from types import MappingProxyType
 
+from nndbg.audit import RegisterAudit, Standing
 from nndbg.capture import Capture, Flat
 from nndbg.errors import ProgramError
+from nndbg.finding import Audit, Finding
+from nndbg.inferior.poisoning import Poisoning, Unwritten
 from nndbg.inferior.process import Inferior, Stop
 from nndbg.inferior.reader import Reader, Snapshot
+from nndbg.inferior.registers import RegisterReader
 from nndbg.layermap import Buffer, Op, Place, PlacedMap
 
 _LAST_WORDS = 3
@@ -19,7 +24,7 @@ class LiveSource:
 
     `timeout` is how many seconds the program may take from one boundary to the next. While it
     sweeps it stops only where a buffer would be overwritten within the step, and at the last op;
-    the captures of the ops before are then those of the next stop.
+    the captures of the ops before are then those of the next stop, and nothing is audited.
     """
 
     def __init__(
@@ -28,6 +33,7 @@ class LiveSource:
         arguments: Sequence[str] = (),
         timeout: float = 30.0,
         gdb: str = "gdb",
+        audits: Collection[Audit] = (),
     ) -> None:
         self.layer_map = placed.layer_map
         self.executable = placed.executable
@@ -35,6 +41,7 @@ class LiveSource:
         self._arguments = tuple(arguments)
         self._timeout = timeout
         self._gdb = gdb
+        self._audit = RegisterAudit(placed.executable, audits)
         self._inferior: Inferior | None = None
         self._stops = 0
         self._sweeps = False
@@ -44,24 +51,43 @@ class LiveSource:
         """What the program printed; to be escaped before it is shown."""
         return self._inferior.terminal.text if self._inferior else ""
 
-    def start(self, step: int) -> Capture:
+    def start(self, step: int, poison: bool = False) -> Capture:
         """Run the program from its beginning to where `step` begins, and capture there.
 
+        With `poison` that step is run with its outputs filled with NaNs before they are written.
         Raises ProgramError when it ends, crashes or hangs before.
         """
-        self.close()
-        self._inferior = Inferior(self.executable, self._arguments, self._gdb)
+        self.launch()
         self._step = -1
         self._seen: set[str] = set()
         self._skipped: frozenset[str] = frozenset()
         # What has happened at this stop and is still to be captured: ops, None for a new step.
         self._pending: deque[str | None] = deque()
+        # The ops that have begun and are not complete, and how they found the registers.
+        self._entered: dict[str, Standing] = {}
+        self._standing: Standing | None = None
+        self._thread = ""
+        self._poisoning: Poisoning | None = None
+        self._poisons = poison
         self._last = "before the first step"
         self._set_breakpoints()
-        self._reader = Reader(self._placed, self._inferior)
+        self._reader = Reader(self._placed, self._running)
+        self._registers = RegisterReader(self._running) if self._audit else None
         self._snapshot: Snapshot | None = None
-        if self._placed.seek_target is not None:
-            self._seek(step, self._placed.seek_target)
+        return self.go_to(step)
+
+    def go_to(self, step: int) -> Capture:
+        """Run on to where `step`, which is still to come, begins, and capture there.
+
+        Raises ProgramError when the program ends, crashes or hangs before.
+        """
+        if None in self._pending:
+            self._count_step()
+        self._pending.clear()
+        if self._step < step:
+            self._listen(())
+            if self._placed.seek_target is not None:
+                self._seek(step, self._placed.seek_target)
         while self._step < step:
             stop = self._resume()
             if stop.is_exit:
@@ -77,7 +103,17 @@ class LiveSource:
                 "Do `counter` and `seek` in the layer map name the right variables?"
             )
         self._open_step()
+        if self._poisons:
+            self._poisoning = Poisoning(
+                self.layer_map, self._active, self._running.memory, self._reader.snapshot()
+            )
         return self._capture(None)
+
+    def launch(self) -> Inferior:
+        """Start the program anew and leave it before its first instruction."""
+        self.close()
+        self._inferior = Inferior(self.executable, self._arguments, self._gdb)
+        return self._inferior
 
     def sweep(self, on: bool) -> None:
         """Sweep, or stop at every op, from the next step that begins."""
@@ -91,6 +127,7 @@ class LiveSource:
         if self._pending:
             return self._arrive(self._pending.popleft())
         while True:
+            self._enter()
             stop = self._resume()
             if stop.is_exit:
                 return None
@@ -111,6 +148,32 @@ class LiveSource:
             self._count_step()
             self._open_step()
         return self._capture(op)
+
+    def _enter(self) -> None:
+        """Look at the ops that begin at this stop, once all that is complete here is captured."""
+        begun = self._begin_at.get(self._address, ())
+        if self._sweeps_now or not begun:
+            return
+        standing = self._stand()
+        for op in (op for op in begun if op not in self._skipped):
+            if standing is not None:
+                self._entered[op] = standing
+            if self._poisoning is not None:
+                self._poisoning.enter(op, self._seen, self._reader.snapshot())
+
+    def _stand(self) -> Standing | None:
+        """Return where the program stands, None where nobody wants to know or can."""
+        if self._registers is None:
+            return None
+        if self._standing is None and (registers := self._registers.read()) is not None:
+            top = self._word(registers.stack)
+            self._standing = Standing(self._address, self._thread, registers, top)
+        return self._standing
+
+    def _word(self, address: int) -> int:
+        """Return the word on the stack at `address` as an address as linked."""
+        word = self._running.memory.read(address, 8)
+        return int.from_bytes(word, "little") - self._running.load_offset
 
     def _complete(self, ops: tuple[str, ...]) -> list[str]:
         """Return the ops that are complete at a boundary of `ops`: in a sweep all before it too."""
@@ -148,6 +211,16 @@ class LiveSource:
             self._inferior = None
 
     @property
+    def inferior(self) -> Inferior:
+        """The program where it stands, for those who look closer than from stop to stop."""
+        return self._running
+
+    @property
+    def placed(self) -> PlacedMap:
+        """The map with the addresses of everything that it names."""
+        return self._placed
+
+    @property
     def _running(self) -> Inferior:
         if self._inferior is None:
             raise ProgramError("the program is not running.")
@@ -159,41 +232,64 @@ class LiveSource:
             for address in self._placed.done[op.name]:
                 ops_at[address] = (*ops_at.get(address, ()), op.name)
         self._ops_at = ops_at
+        begin_at: dict[int, tuple[str, ...]] = {}
+        for op_name, addresses in self._placed.enter.items() if self._wants_beginnings else ():
+            for address in addresses:
+                begin_at[address] = (*begin_at.get(address, ()), op_name)
+        self._begin_at = begin_at
         steps = set(self._placed.step)
         self._step_breakpoints = {self._running.break_at(address) for address in steps}
         self._op_breakpoints = {
-            address: self._running.break_at(address) for address in ops_at if address not in steps
+            address: self._running.break_at(address)
+            for address in {**ops_at, **begin_at}
+            if address not in steps
         }
         self._heard = set(self._op_breakpoints.values())
+        self._listened: tuple[frozenset[str], frozenset[str]] | None = None
+        self._seek_breakpoints: set[int] = set()
         self._listen(())
 
-    def _listen(self, ops: Collection[str]) -> None:
-        """Stop at the boundaries of these ops, and at those of no other."""
+    @property
+    def _wants_beginnings(self) -> bool:
+        return bool(self._audit) or self._poisons
+
+    def _listen(self, done: Collection[str], enter: Collection[str] = ()) -> None:
+        """Stop where these ops are complete, where those begin, and where no other does."""
+        listened = frozenset(done), frozenset(enter)
+        if self._listened == listened:
+            return
+        self._listened = listened
         wanted = {
             number
             for address, number in self._op_breakpoints.items()
-            if any(name in ops for name in self._ops_at[address])
+            if any(name in done for name in self._ops_at.get(address, ()))
+            or any(name in enter for name in self._begin_at.get(address, ()))
         }
         self._running.enable(sorted(wanted - self._heard))
         self._running.enable(sorted(self._heard - wanted), on=False)
         self._heard = wanted
 
-    def _seek(self, step: int, target: Place) -> None:
+    def _seek(self, step: int, target: int) -> None:
         """Let the program run to `step` with one stop, at the boundary that it seeks by itself."""
-        self._running.memory.write(self._reader.address(target), step.to_bytes(8, "little"))
+        self._running.memory.write(target + self._running.load_offset, step.to_bytes(8, "little"))
         self._running.enable(self._step_breakpoints, on=False)
-        seeks = {self._running.break_at(address) for address in self._placed.seek}
+        if self._seek_breakpoints:
+            self._running.enable(self._seek_breakpoints)
+        else:
+            self._seek_breakpoints = {self._running.break_at(at) for at in self._placed.seek}
         if self._resume().is_exit:
             raise ProgramError(
                 f"the program ended before step {step}. Name an earlier step, or let it run longer."
             )
-        self._running.enable(seeks, on=False)
+        self._running.enable(self._seek_breakpoints, on=False)
         self._running.enable(self._step_breakpoints)
 
     def _resume(self) -> Stop:
         """Run to the next breakpoint, or to the program's good end; anything else raises."""
         self._snapshot = None
+        self._standing = None
         stop = self._running.resume(self._timeout)
+        self._thread = stop.thread
         if stop.is_exit and stop.reason != "exited-normally":
             how = f"with exit code {stop.exit_code}" if stop.exit_code else f"by {stop.signal}"
             words = [line for line in self.output.splitlines() if line.strip()][-_LAST_WORDS:]
@@ -213,21 +309,39 @@ class LiveSource:
     def _open_step(self) -> None:
         """Find out which ops the step has, and listen for them."""
         self._seen.clear()
+        self._entered.clear()
+        self._poisoning = None
+        # Many ops may hang on one variable.
+        held: dict[tuple[Place, str], int] = {}
+        for op in self.layer_map.ops:
+            if op.when is not None:
+                place = (self._placed.conditions[op.name], op.when.dtype)
+                if place not in held:
+                    held[place] = self._reader.integer(*place)
         self._skipped = frozenset(
             op.name
             for op in self.layer_map.ops
             if op.when is not None
-            and self._reader.integer(self._placed.conditions[op.name], op.when.dtype)
-            not in op.when.values
+            and held[self._placed.conditions[op.name], op.when.dtype] not in op.when.values
         )
-        active = [op for op in self.layer_map.ops if op.name not in self._skipped]
+        self._active = [op for op in self.layer_map.ops if op.name not in self._skipped]
         self._sweeps_now = self._sweeps
-        self._listen(_needed(active) if self._sweeps else {op.name for op in active})
+        names = {op.name for op in self._active}
+        self._listen(*(_needed(self._active),) if self._sweeps else (names, names))
 
     def _capture(self, op: str | None) -> Capture:
         if self._snapshot is None:
-            self._snapshot = self._reader.snapshot()
+            # A sweep has no eyes for what no op of the step names.
+            named = frozenset().union(*(_named(op) for op in self._active))
+            self._snapshot = self._reader.snapshot(named if self._sweeps_now else None)
         seen = self._snapshot
+        findings: tuple[Finding, ...] = ()
+        entered = self._entered.pop(op, None) if op is not None else None
+        if op is not None and entered is not None and (standing := self._stand()) is not None:
+            findings = self._audit.findings(self._step, op, entered, standing, self._word)
+        left: dict[str, Unwritten] = {}
+        if op is not None and self._poisoning is not None:
+            left = self._poisoning.done(op, seen)
         capture = Capture(
             step=self._step,
             op=op,
@@ -235,16 +349,25 @@ class LiveSource:
             address=self._address,
             sizes=seen.sizes,
             addresses=seen.addresses,
-            flat=seen.flat,
+            # Captures of one stop share their arrays, so that they are compared once.
+            flat=MappingProxyType({**seen.flat, **{n: one.flat for n, one in left.items()}})
+            if left
+            else seen.flat,
             skipped=self._skipped,
             memory=seen.memory,
             padding=seen.padding,
+            findings=findings,
+            unwritten={name: one.mask for name, one in left.items()},
         )
         self._stops += 1
         if op is not None:
             self._seen.add(op)
             self._last = f"after {op} of step {self._step}"
         return capture
+
+
+def _named(op: Op) -> set[str]:
+    return {*op.inputs.values(), *op.outputs.values()}
 
 
 def _needed(ops: Sequence[Op]) -> set[str]:

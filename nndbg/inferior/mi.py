@@ -16,11 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Any, cast
 
-from pygdbmi import gdbmiparser
-
 from nndbg.errors import GdbError
-
-Record = Mapping[str, Any]
+from nndbg.inferior.record import Record, parse_record
 
 _CHUNK = 1 << 16
 _TALK_KEPT = 50
@@ -70,12 +67,7 @@ class Conversation:
     @property
     def talk(self) -> str:
         """What GDB said last on its console and on stderr."""
-        return "".join(
-            str(self._parse(line)["payload"])
-            if line.startswith((b"~", b"&"))
-            else line.decode(errors="replace")
-            for line in self._talk
-        ).strip()
+        return "".join(map(_said, self._talk)).strip()
 
     def listen(self, descriptor: int, hear: Callable[[bytes], None]) -> None:
         """Hand everything that can be read from `descriptor` to `hear` while waiting."""
@@ -151,12 +143,9 @@ class Conversation:
             if line.startswith((b"~", b"&")):
                 self._talk.append(line)
             elif not line.startswith((b"=breakpoint-modified", b"*running", b"(gdb)")):
-                record = self._parse(line)
+                record = parse_record(line.decode(errors="replace").rstrip("\r"))
                 if record["type"] in ("result", "notify"):
                     self._records.append(record)
-
-    def _parse(self, line: bytes) -> Record:
-        return gdbmiparser.parse_response(line.decode(errors="replace").rstrip("\r"))
 
     def _overhear(self, data: bytes) -> None:
         self._talk.append(data)
@@ -177,3 +166,12 @@ class Conversation:
             how = f"ended with status {status}"
         said = f" It said: {self.talk.splitlines()[-1]}" if self.talk else ""
         return GdbError(f"GDB {how} in the middle of the session; the program is gone.{said}")
+
+
+def _said(line: bytes) -> str:
+    """Return what a line of talk says; as it is where it is not, or badly, quoted."""
+    text = line.decode(errors="replace")
+    if line.startswith((b"~", b"&")):
+        with suppress(GdbError):
+            return str(parse_record(text)["payload"])
+    return text

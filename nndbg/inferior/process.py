@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,22 @@ from pathlib import Path
 from nndbg.elf import Executable
 from nndbg.errors import GdbError, InterruptedByUser, ProgramError
 from nndbg.inferior.memory import Memory
-from nndbg.inferior.mi import Conversation, Record
+from nndbg.inferior.mi import Conversation
+from nndbg.inferior.record import Record
 from nndbg.inferior.terminal import Terminal
 
 _AT_NULL, _AT_ENTRY = 0, 9
 # What a signal needs to reach the program and come back as a stop, in seconds.
 _INTERRUPT_LIMIT = 5.0
+
+_INTEGERS = {1: "char", 2: "short", 4: "int", 8: "long"}
+# The order in which GDB numbers them.
+_REGISTERS = (
+    *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"),
+    *(f"r{number}" for number in range(8, 16)),
+    "rip",
+)
+_REPEATED = re.compile(r"(-?\w+) <repeats (\d+) times>|(-?\w+)")
 
 _PLAIN = re.compile(r"[\w./=:,+-]+", re.ASCII)
 
@@ -31,6 +41,8 @@ _SETTINGS = (
     "debuginfod enabled off",
     "auto-load off",
     "breakpoint always-inserted on",
+    # Nobody reads the source line that GDB would look up and print at each stop.
+    "print frame-info short-location",
 )
 
 
@@ -43,6 +55,7 @@ class Stop:
     breakpoint: int | None = None
     signal: str | None = None
     exit_code: int | None = None
+    thread: str = ""
 
     @property
     def is_exit(self) -> bool:
@@ -57,6 +70,15 @@ def _unbroken(argument: str) -> str:
     white space and drops empty ones.
     """
     return argument if _PLAIN.fullmatch(argument) else "x" * max(1, len(os.fsencode(argument)))
+
+
+def _unrolled(text: str) -> list[str]:
+    """Return the elements of an array as GDB prints it: `{1, 0 <repeats 7 times>}`."""
+    return [
+        word
+        for repeated, count, single in _REPEATED.findall(text)
+        for word in ([repeated] * int(count) if repeated else [single])
+    ]
 
 
 class Inferior:
@@ -158,14 +180,62 @@ class Inferior:
                 break
         raise ProgramError("the kernel does not say where the program was loaded.")
 
-    def break_at(self, address: int) -> int:
-        """Set a breakpoint at an address as linked; returns its number."""
-        answer = self._gdb.command(f"-break-insert *{address + self.load_offset:#x}")
+    def break_at(self, address: int, once: bool = False) -> int:
+        """Set a breakpoint at an address as linked; returns its number. `once`: for one stop."""
+        place = f"*{address + self.load_offset:#x}"
+        answer = self._gdb.command(f"-break-insert {'-t ' if once else ''}{place}")
         return int(answer["bkpt"]["number"])
 
     def watch(self, expression: str) -> None:
         """Arm a hardware watchpoint for writes to what `expression` names in GDB's language."""
         self._gdb.command(f'-break-watch "{expression}"')
+
+    def watch_access(self, address: int, size: int) -> int:
+        """Arm a hardware watchpoint for reads and writes of 1, 2, 4 or 8 bytes, as loaded.
+
+        For writes alone GDB would keep silent where the same value is written again. Returns its
+        number. Raises GdbError where the machine has no register left for it.
+        """
+        answer = self._gdb.command(f'-break-watch -a "*({_INTEGERS[size]} *) {address:#x}"')
+        if "hw-awpt" not in answer:
+            raise GdbError("GDB has no hardware watchpoint here. `nndbg doctor` tells more.")
+        return int(answer["hw-awpt"]["number"])
+
+    def delete(self, number: int) -> None:
+        """Take a breakpoint or watchpoint back."""
+        self._gdb.command(f"-break-delete {number}")
+
+    def general_registers(self) -> dict[str, int]:
+        """Return the general registers by name, `rip` among them."""
+        numbers = " ".join(map(str, range(len(_REGISTERS))))
+        answer = self._gdb.command(f"-data-list-register-values x {numbers}")
+        return {
+            _REGISTERS[int(entry["number"])]: int(entry["value"], 16)
+            for entry in answer["register-values"]
+        }
+
+    def vector(self, name: str) -> bytes:
+        """Return the contents of a vector or mask register, lowest byte first.
+
+        `name` is one of xmm, ymm, zmm or k with a number. Raises GdbError where there is no such
+        register on this machine.
+        """
+        if name.startswith("k"):
+            answer = self._gdb.command(f"-data-evaluate-expression (long)${name}")
+            return (int(answer["value"]) % (1 << 64)).to_bytes(8, "little")
+        count = {"x": 2, "y": 4, "z": 8}[name[0]]
+        answer = self._gdb.command(f"-data-evaluate-expression ${name}.v{count}_int64")
+        words = [int(word, 0) % (1 << 64) for word in _unrolled(answer["value"])]
+        return b"".join(word.to_bytes(8, "little") for word in words)
+
+    def hand_over(self) -> int:
+        """Let GDB go of the program, which stays stopped for another tracer; returns its number.
+
+        Only `close`, `memory` and `pid` serve afterwards.
+        """
+        self._signal(signal.SIGSTOP)
+        self._gdb.command("-target-detach")
+        return self.pid
 
     def enable(self, breakpoints: Iterable[int], on: bool = True) -> None:
         """Enable, or disable, breakpoints by number."""
@@ -181,6 +251,11 @@ class Inferior:
         """
         self._gdb.command("-exec-continue")
         return self._wait(timeout)
+
+    def step_instruction(self) -> Stop:
+        """Let the program run one instruction."""
+        self._gdb.command("-exec-step-instruction")
+        return self._wait(_INTERRUPT_LIMIT)
 
     def interrupt(self) -> None:
         """Stop the running program; may be called from any thread."""
@@ -216,11 +291,31 @@ class Inferior:
             breakpoint=int(number) if number is not None else None,
             signal=payload.get("signal-name"),
             exit_code=int(payload["exit-code"], 8) if "exit-code" in payload else None,
+            thread=payload.get("thread-id", ""),
         )
         if stop.is_exit:
             self._pid = None
             self.terminal.drain()
         return stop
+
+    def register_numbers(self) -> dict[str, int]:
+        """Return GDB's number of every register that this machine has, by name."""
+        names = self._gdb.command("-data-list-register-names")["register-names"]
+        return {name: number for number, name in enumerate(names) if name}
+
+    def registers(self, numbers: Mapping[str, int]) -> dict[str, int]:
+        """Return registers that hold one integer, by the names in `numbers`, at this stop.
+
+        A register that cannot be read is left out.
+        """
+        wanted = " ".join(map(str, numbers.values()))
+        answer = self._gdb.command(f"-data-list-register-values x {wanted}")
+        values = {int(one["number"]): one["value"] for one in answer["register-values"]}
+        return {
+            name: int(values[number], 16)
+            for name, number in numbers.items()
+            if values.get(number, "").startswith("0x")
+        }
 
     def describe(self, address: int) -> str:
         """Return a place in words: `dense (asm/dense.asm:42) at 0x401234`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -62,11 +62,11 @@ class Reader:
         self._placed = placed
         self._map = placed.layer_map
         self._inferior = inferior
-        self._spans = self._plan()
+        self._plans: dict[frozenset[str], tuple[_Span, ...]] = {}
         self._constants: dict[str, Flat] = {}
 
-    def snapshot(self) -> Snapshot:
-        """Read everything but the constant buffers.
+    def snapshot(self, names: frozenset[str] | None = None) -> Snapshot:
+        """Read the buffers of these names, or all, but for the constant ones.
 
         Raises ProgramError where a size is beyond its largest value or a pointer points nowhere.
         """
@@ -75,13 +75,16 @@ class Reader:
         flat: dict[str, Flat] = {}
         memory: dict[int, memoryview] = {}
         padding: dict[str, Flat] = {}
-        for span in self._spans:
+        for span in self._spans(frozenset(self._map.buffers) if names is None else names):
             data = self._inferior.memory.read(span.address, span.size)
             memory[span.address] = data
             for placed in span.buffers:
                 flat[placed.name] = np.frombuffer(data, placed.dtype, placed.count, placed.offset)
-                padding[placed.name] = np.frombuffer(data, np.uint8, placed.padding, placed.end)
+                if placed.padding:
+                    padding[placed.name] = np.frombuffer(data, np.uint8, placed.padding, placed.end)
         for buffer in self._map.buffers.values():
+            if names is not None and buffer.name not in names:
+                continue
             if buffer.is_pointer and not buffer.is_constant and addresses[buffer.name]:
                 flat[buffer.name] = self._read(
                     addresses[buffer.name], DTYPES[buffer.dtype], buffer.elements(sizes)
@@ -116,10 +119,16 @@ class Reader:
             address = pointer + hop
         return address
 
-    def _plan(self) -> tuple[_Span, ...]:
+    def _spans(self, names: frozenset[str]) -> tuple[_Span, ...]:
+        """Return the stretches in which the buffers of these names lie that lie at symbols."""
+        if names not in self._plans:
+            self._plans[names] = self._plan([self._map.buffers[name] for name in names])
+        return self._plans[names]
+
+    def _plan(self, buffers: Iterable[Buffer]) -> tuple[_Span, ...]:
         """Group the buffers that lie at symbols into stretches to read at once."""
         largest = {name: size.largest or 1 for name, size in self._map.sizes.items()}
-        fixed = [b for b in self._map.buffers.values() if not b.is_pointer and not b.is_constant]
+        fixed = [b for b in buffers if not b.is_pointer and not b.is_constant]
         spans: list[_Span] = []
         for buffer in sorted(fixed, key=self._address_of):
             address = self._address_of(buffer)

@@ -1,6 +1,16 @@
 """The layer map: TOML in, checked objects out, then placed in an executable."""
 
-from nndbg.layermap.model import Boundary, Buffer, Condition, LayerMap, Op, Phase, Seek, Size
+from nndbg.layermap.model import (
+    Boundary,
+    Buffer,
+    Condition,
+    LayerMap,
+    Op,
+    Phase,
+    Seek,
+    Size,
+    carried,
+)
 from nndbg.layermap.parse import MAIN_PHASE, parse_map
 from nndbg.layermap.place import SECTION, Place, PlacedMap, load_map, place_map
 
@@ -17,6 +27,7 @@ __all__ = [
     "PlacedMap",
     "Seek",
     "Size",
+    "carried",
     "load_map",
     "parse_map",
     "place_map",

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nndbg.reference import KINDS, Kind
 from nndbg.reference.kinds import Parameter
-
-AnyArray = NDArray[Any]
 
 DTYPES: Mapping[str, np.dtype[Any]] = {
     "f32": np.dtype("<f4"),
@@ -61,7 +58,7 @@ class Buffer:
 
     def extents(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """Return the shape in numbers."""
-        return tuple(axis if isinstance(axis, int) else sizes[axis] for axis in self.shape)
+        return tuple([axis if isinstance(axis, int) else sizes[axis] for axis in self.shape])
 
     def elements(self, sizes: Mapping[str, int]) -> int:
         """Return how many elements it has."""
@@ -108,8 +105,8 @@ class Op:
     """One operation of the step: which buffer takes which part, and where it is complete.
 
     `key` is its place in the map's text. Where `when` is given, a step has the op only if the
-    condition holds as the step begins. `transposed` are the parts whose buffers hold their
-    transpose.
+    condition holds as the step begins. `enter` is where the op begins, None where the map does not
+    say.
     """
 
     key: tuple[str | int, ...]
@@ -119,12 +116,17 @@ class Op:
     outputs: Mapping[str, str]
     done: Boundary
     parameters: Mapping[str, Parameter]
-    transposed: frozenset[str] = frozenset()
     when: Condition | None = None
+    enter: Boundary | None = None
 
-    def oriented(self, part: str, array: AnyArray) -> AnyArray:
-        """Return what a buffer holds as its part takes it, or a part as its buffer holds it."""
-        return array.T if part in self.transposed else array
+
+def carried(ops: Sequence[Op]) -> frozenset[str]:
+    """Return the buffers that a step hands to the next one: written, and by then read before."""
+    written, read = set[str](), set[str]()
+    for op in ops:
+        read |= set(op.inputs.values()) - written
+        written |= set(op.outputs.values())
+    return frozenset(read & written)
 
 
 @dataclass(frozen=True)
@@ -179,4 +181,5 @@ __all__ = [
     "Phase",
     "Seek",
     "Size",
+    "carried",
 ]

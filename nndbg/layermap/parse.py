@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from difflib import get_close_matches
 from fractions import Fraction
 from types import MappingProxyType
@@ -37,8 +36,7 @@ Table = Mapping[str, Any]
 
 _PHASE_KEYS = frozenset({"step", "counter", "seek"})
 _FLOATING = "floating-point"
-_TRANSPOSED = ".T"
-_OP_KEYS = frozenset({"name", "kind", "in", "out", "done", "phase", "when"})
+_OP_KEYS = frozenset({"name", "kind", "in", "out", "enter", "done", "phase", "when"})
 
 
 MAIN_PHASE = "train"
@@ -141,7 +139,8 @@ class _Parser:
     def integer_dtype(self, key: Key, table: Table) -> str:
         dtype = self.dtype(key, table.get("dtype", "i64"))
         if DTYPES[dtype].kind not in "iu":
-            self.fail(key, f"read as {dtype}, and an integer is wanted: i64, u32, ...")
+            integers = " ".join(name for name, kind in DTYPES.items() if kind.kind in "iu")
+            self.fail(key, f"read as {dtype}, and an integer is wanted: {integers}")
         return dtype
 
     def size(self, name: str, value: object) -> Size:
@@ -209,17 +208,15 @@ class _Parser:
         name = self.text(key, table, "name")
         kind = self.kind((*key, "kind"), name, self.text(key, table, "kind"))
         self.check_keys(key, table, {*_OP_KEYS, *kind.parameters})
-        read = self.operands((*key, "in"), name, table.get("in"), kind.inputs)
-        written = self.operands((*key, "out"), name, table.get("out"), kind.outputs)
-        inputs = {part: operand.removesuffix(_TRANSPOSED) for part, operand in read.items()}
-        outputs = {part: operand.removesuffix(_TRANSPOSED) for part, operand in written.items()}
+        inputs = self.operands((*key, "in"), name, table.get("in"), kind.inputs)
+        outputs = self.operands((*key, "out"), name, table.get("out"), kind.outputs)
         constant = [buffer for buffer in outputs.values() if self.buffers[buffer].is_constant]
         if constant:
             self.fail(
                 (*key, "out"), f"op {name} writes {constant[0]}, which is said to be constant"
             )
-        operands = [(part, read[part.name]) for part in kind.inputs]
-        operands += [(part, written[part.name]) for part in kind.outputs]
+        operands = [(part, inputs[part.name]) for part in kind.inputs]
+        operands += [(part, outputs[part.name]) for part in kind.outputs]
         self.check_shapes(key, name, kind, operands)
         return Op(
             key=key,
@@ -229,8 +226,10 @@ class _Parser:
             outputs=MappingProxyType(outputs),
             done=self.boundary((*key, "done"), self.text(key, table, "done")),
             parameters=self.parameters(key, name, table, kind),
-            transposed=self.transposed(key, name, read, written),
             when=self.when(key, table) if "when" in table else None,
+            enter=self.boundary((*key, "enter"), self.text(key, table, "enter"))
+            if "enter" in table
+            else None,
         )
 
     def kind(self, key: Key, op: str, text: str) -> Kind:
@@ -243,21 +242,6 @@ class _Parser:
             return fuse([KINDS[name] for name in names])
         except FusionError as error:
             self.fail(key, f"op {op}: {error}")
-
-    def transposed(
-        self, key: Key, op: str, read: Mapping[str, str], written: Mapping[str, str]
-    ) -> frozenset[str]:
-        """Return the parts whose buffers hold their transpose."""
-        found = {
-            part
-            for operands in (read, written)
-            for part, operand in operands.items()
-            if operand.endswith(_TRANSPOSED)
-        }
-        for part in found & read.keys() & written.keys():
-            if read[part].endswith(_TRANSPOSED) != written[part].endswith(_TRANSPOSED):
-                self.fail(key, f"op {op}: {part} is transposed in one of `in` and `out`, not both")
-        return frozenset(found)
 
     def parameters(self, key: Key, op: str, table: Table, kind: Kind) -> Mapping[str, Parameter]:
         stated: dict[str, Parameter] = {}
@@ -273,6 +257,12 @@ class _Parser:
                 self.fail(
                     (*key, name),
                     f"op {op} has {name} = {value!r}; wanted a number or a fraction in quotes",
+                )
+            if name == "accumulators" and not (stated[name] >= 0 and stated[name].is_integer()):
+                self.fail(
+                    (*key, name),
+                    f"op {op} has accumulators = {value!r}; wanted how many partial sums the "
+                    "program spreads a sum over, or 0 for any order",
                 )
             if name.endswith("_ulps") and stated[name] < 0:
                 self.fail((*key, name), f"op {op} has {name} = {value!r}; an error is not negative")
@@ -295,39 +285,30 @@ class _Parser:
             odd = sorted(value.keys() ^ names)
             self.fail(key, f"op {op}: `{key[-1]}` must name {expected}; {', '.join(odd)} is amiss")
         for part, buffer in value.items():
-            if not isinstance(buffer, str) or buffer.removesuffix(_TRANSPOSED) not in self.buffers:
+            if not isinstance(buffer, str) or buffer not in self.buffers:
                 self.fail(key, f"op {op}: {part} is {buffer!r}, which is no buffer", self.buffers)
-            if buffer.endswith(_TRANSPOSED) and len(self.operand(buffer).shape) != 2:
-                self.fail(key, f"op {op}: {part} is {buffer!r}, and only a matrix has a transpose")
         return dict(value)
-
-    def operand(self, name: str) -> Buffer:
-        """Return the buffer of this name; of `W.T` the one that W would be if it were turned."""
-        buffer = self.buffers[name.removesuffix(_TRANSPOSED)]
-        if name == buffer.name:
-            return buffer
-        return replace(buffer, name=name, shape=buffer.shape[::-1])
 
     def check_shapes(self, key: Key, op: str, kind: Kind, operands: list[tuple[Part, str]]) -> None:
         """Refuse buffers whose axes do not agree with the kind's signature."""
         axes: dict[str, tuple[object, str]] = {}
         for part, name in operands:
-            operand = self.operand(name)
-            numbers = "integer" if DTYPES[operand.dtype].kind in "iu" else _FLOATING
+            shape = self.buffers[name].shape
+            numbers = "integer" if DTYPES[self.buffers[name].dtype].kind in "iu" else _FLOATING
             if part.numbers not in (numbers, "any"):
                 self.fail(
                     key,
-                    f"op {op}: {name} is {operand.dtype}, "
+                    f"op {op}: {name} is {self.buffers[name].dtype}, "
                     f"and {part} of {kind.name} takes {part.numbers} numbers",
                 )
-            has = f"{name} has {_listed(operand.shape)}"
-            for axis, extent in self.matched(key, op, part, operand):
+            for axis, extent in self.matched(key, op, part, self.buffers[name]):
                 meaning = self.meaning(extent)
-                first, where = axes.setdefault(axis, (meaning, has))
+                first, where = axes.setdefault(axis, (meaning, f"{name} has {_listed(shape)}"))
                 if first != meaning:
                     self.fail(
                         key,
-                        f"op {op}: {where} but {has}, and {kind.name} is {_signature(kind)}",
+                        f"op {op}: {where} but {name} has {_listed(shape)}, "
+                        f"and {kind.name} is {_signature(kind)}",
                     )
 
     def matched(

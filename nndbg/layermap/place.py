@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from nndbg.elf import Executable, Symbol
 from nndbg.errors import MapError, UsageError
-from nndbg.layermap.model import DTYPES, Boundary, Buffer, LayerMap, Size
+from nndbg.layermap.model import DTYPES, Boundary, Buffer, LayerMap, Op, Size
 from nndbg.layermap.parse import MAIN_PHASE, parse_map
 from nndbg.variables import VariableError, Variables
 
@@ -31,16 +31,15 @@ class Place:
     hops: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        return "".join(
-            [f"{self.address:#x}", *(f" -> +{hop}" if hop else " ->" for hop in self.hops)]
-        )
+        return " -> +".join([f"{self.address:#x}", *map(str, self.hops)])
 
 
 @dataclass(frozen=True)
 class PlacedMap:
     """A layer map with the places, as linked, of everything that it names.
 
-    `places` holds for each buffer where it begins.
+    `places` holds for each buffer where it begins; `enter` has the ops of which the map says where
+    they begin.
     """
 
     layer_map: LayerMap
@@ -48,10 +47,11 @@ class PlacedMap:
     places: Mapping[str, Place]
     size_places: Mapping[str, Place]
     counter: Place | None
-    seek_target: Place | None
+    seek_target: int | None
     seek: tuple[int, ...]
     step: tuple[int, ...]
     done: Mapping[str, tuple[int, ...]]
+    enter: Mapping[str, tuple[int, ...]]
     conditions: Mapping[str, Place]
 
 
@@ -105,11 +105,14 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
         places=MappingProxyType({b.name: placer.buffer(b) for b in layer_map.buffers.values()}),
         size_places=MappingProxyType(sizes),
         counter=placer.variable((*phase.key, "counter"), counter, "u64") if counter else None,
-        seek_target=placer.variable((*phase.key, "seek"), seek.target, "u64") if seek else None,
+        seek_target=placer.fixed((*phase.key, "seek"), seek.target) if seek else None,
         seek=placer.boundary((*phase.key, "seek"), seek.boundary) if seek else (),
         step=placer.boundary((*phase.key, "step"), phase.step),
         done=MappingProxyType(
             {op.name: placer.boundary((*op.key, "done"), op.done) for op in layer_map.ops}
+        ),
+        enter=MappingProxyType(
+            {op.name: placer.enter(op, op.enter) for op in layer_map.ops if op.enter is not None}
         ),
         conditions=MappingProxyType(
             {
@@ -184,6 +187,16 @@ class _Placer:
             )
         return data.place
 
+    def fixed(self, key: tuple[str | int, ...], name: str) -> int:
+        """Return the address of a 64-bit integer that is written before the program runs."""
+        place = self.variable(key, name, "u64")
+        if place.hops:
+            raise MapError(
+                f"{self.map.at(*key)}: {name} lies behind a pointer, which points nowhere before "
+                "the program runs. Name a variable that is always there."
+            )
+        return place.address
+
     def buffer(self, buffer: Buffer) -> Place:
         key = ("buffers", buffer.name)
         data = self.data(key, buffer.symbol)
@@ -216,6 +229,17 @@ class _Placer:
                 f"Correct the shape here or the reservation of {buffer.symbol} in the program."
             )
         return data.place
+
+    def enter(self, op: Op, boundary: Boundary) -> tuple[int, ...]:
+        key = (*op.key, "enter")
+        addresses = self.boundary(key, boundary)
+        both = set(addresses) & set(self.boundary((*op.key, "done"), op.done))
+        if both:
+            raise MapError(
+                f"{self.map.at(*key)}: op {op.name} begins at {boundary.text} and is complete at "
+                f"{op.done.text}, which is one place, {min(both):#x}. Name two."
+            )
+        return addresses
 
     def largest(self, size: str) -> int | None:
         return self.map.sizes[size].largest

@@ -61,8 +61,9 @@ def choose(metrics: Metrics, images: Images | None, most: int) -> Chosen:
     says = []
     if absent := len(samples) - len(drawable):
         says.append(f"{absent} of them lie beyond the {len(images):,} test images")
-    if left := len(drawable) - show_wrong - show_right:
-        says.append(f"{left} more are in the metrics")
+    left = {"wrong": len(wrong) - show_wrong, "right": len(right) - show_right}
+    if more := [f"{count} more {name}" for name, count in left.items() if count]:
+        says.append(f"{' and '.join(more)} ones are in the metrics")
     return Chosen(tuple(wrong[:show_wrong]), tuple(right[:show_right]), "; ".join(says))
 
 

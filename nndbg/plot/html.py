@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from nndbg.plot import axis, curve
-from nndbg.plot.axis import Axis
+from nndbg.chart import axis
+from nndbg.chart.axis import Axis
+from nndbg.plot import curve
 from nndbg.plot.digits import Images, choose, png
 from nndbg.plot.metrics import Evaluation, Metrics, Sample, shown_settings
 from nndbg.text import printable
@@ -134,7 +135,7 @@ def _facts(metrics: Metrics) -> Iterable[tuple[str, str, str]]:
     if metrics.steps:
         yield "steps", f"{metrics.reached:,}", f"{len(metrics.epochs)} whole epochs"
     if metrics.seconds is not None:
-        yield "time", f"{metrics.seconds:,.1f} s", ""
+        yield "training time", f"{metrics.seconds:,.1f} s", ""
 
 
 def _loss_chart(metrics: Metrics) -> Chart:

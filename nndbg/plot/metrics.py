@@ -32,7 +32,7 @@ _EVENT = re.compile(rb'\{\s*"event"\s*:')
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of training; `seconds` are those since the run began, as everywhere here.
+    """One step of training; `seconds` are those of training so far, as everywhere here.
 
     `at` counts the steps of the whole run, also where `step` restarts.
     """
@@ -115,7 +115,7 @@ class Metrics:
 
     @property
     def seconds(self) -> float | None:
-        """How long the run had taken when it last said so."""
+        """How long the run had trained when it last said so."""
         said = [event.seconds for event in self.steps[-1:]]
         said += [event.seconds for event in self.epochs[-1:]]
         return max((seconds for seconds in said if seconds is not None), default=None)

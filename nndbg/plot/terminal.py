@@ -12,13 +12,12 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from nndbg.plot import axis, braille, curve
-from nndbg.plot.axis import Axis
+from nndbg.chart import axis, braille
+from nndbg.chart.lines import Line, draw
+from nndbg.plot import curve
 from nndbg.plot.digits import Chosen, Images, choose, shrink
 from nndbg.plot.metrics import Evaluation, Metrics, Sample, shown_settings
 from nndbg.text import printable
-
-Point = tuple[float, float]
 
 # Teal, amber and vermilion, which the colour-blind tell apart (Okabe and Ito's, softened).
 _TRAINING = Style(color="#5ab8a8")
@@ -89,7 +88,7 @@ def _headline(metrics: Metrics, width: int) -> Iterable[RenderableType]:
     if metrics.steps:
         facts.append(f"{metrics.reached:,} step{'s' * (metrics.reached > 1)}")
     if metrics.seconds is not None:
-        facts.append(f"{metrics.seconds:.1f} s")
+        facts.append(f"{metrics.seconds:.1f} s of training")
     yield _list(facts, width, _STRONG)
 
 
@@ -151,7 +150,8 @@ def _loss_chart(metrics: Metrics, width: int) -> list[Text]:
     x = axis.of_steps(first, last, max(2, width // 14))
     name = "step" if metrics.steps else "epoch"
     title.truncate(width, overflow="ellipsis")
-    return [title, *_chart(lines, tested, x, y, (width, _LOSS_ROWS), name, _TRAINING)]
+    drawn = [Line(points, _TRAINING) for points in lines]
+    return [title, *draw(drawn, x, y, (width, _LOSS_ROWS), name, tested, _TEST)]
 
 
 def _accuracy_chart(found: Sequence[tuple[int, float]], width: int, rows: int) -> list[Text]:
@@ -165,82 +165,7 @@ def _accuracy_chart(found: Sequence[tuple[int, float]], width: int, rows: int) -
         (f"  last {found[-1][1]:.2%}, best {best[1]:.2%} in epoch {best[0]}", _DIM),
     )
     marks = points if len(points) < width // 4 else []
-    return [title, *_chart([points], marks, x, y, (width, rows), "epoch", _TEST)]
-
-
-def _chart(
-    lines: Sequence[Sequence[Point]],
-    marks: Sequence[Point],
-    x: Axis,
-    y: Axis,
-    size: tuple[int, int],
-    name: str,
-    style: Style,
-) -> list[Text]:
-    """A chart of `size` columns and rows, and two rows more for the axis of x, called `name`."""
-    width, rows = size
-    labels = {_row(tick, y, rows): axis.label(tick) for tick in y.ticks}
-    margin = max(map(len, labels.values()))
-    columns = width - margin - 2
-    drawn = _draw(lines, x, y, columns, rows)
-    signs = {
-        (_row(value, y, rows), _column(at, x, columns))
-        for at, value in marks
-        if math.isfinite(value)
-    }
-    chart = []
-    for row, dots in enumerate(drawn):
-        label = labels.get(row, "")
-        text = Text.assemble((f"{label:>{margin}} {'┤' if label else '│'}", _DIM))
-        for column, dot in enumerate(dots):
-            if (row, column) in signs:
-                text.append("●", _TEST)
-            else:
-                text.append(dot, style)
-        chart.append(text)
-    return [*chart, *_x_axis(x, margin + 1, columns, name)]
-
-
-def _draw(lines: Sequence[Sequence[Point]], x: Axis, y: Axis, columns: int, rows: int) -> list[str]:
-    dots = np.zeros((rows * braille.DOWN, columns * braille.ACROSS), bool)
-    for points in lines:
-        places = [
-            (
-                round((1 - y.place(value)) * (len(dots) - 1)),
-                round(x.place(at) * (dots.shape[1] - 1)),
-            )
-            for at, value in points
-        ]
-        for start, end in zip(places, places[1:] or places, strict=False):
-            braille.line(dots, start, end)
-    return braille.text(dots)
-
-
-def _row(value: float, y: Axis, rows: int) -> int:
-    return round((1 - y.place(value)) * (braille.DOWN * rows - 1)) // braille.DOWN
-
-
-def _column(value: float, x: Axis, columns: int) -> int:
-    return round(x.place(value) * (braille.ACROSS * columns - 1)) // braille.ACROSS
-
-
-def _x_axis(x: Axis, margin: int, columns: int, name: str) -> list[Text]:
-    """The line under a chart and the labels under the line; those without room are left out."""
-    rule, labels = ["─"] * columns, [" "] * columns
-    free = 0
-    for tick in x.ticks:
-        at, text = _column(tick, x, columns), axis.label(tick)
-        start = min(max(at - len(text) // 2, 0), columns - len(text))
-        rule[at] = "┴"
-        if start >= free and start + len(text) <= columns - (len(name) + 2) * (at < columns - 1):
-            labels[start : start + len(text)] = text
-            free = start + len(text) + 1
-    if free + len(name) <= columns:
-        labels[columns - len(name) :] = name
-    return [
-        Text(f"{' ' * margin}└{''.join(rule)}", _DIM),
-        Text(f"{' ' * margin} {''.join(labels)}", _DIM),
-    ]
+    return [title, *draw([Line(points, _TEST)], x, y, (width, rows), "epoch", marks, _TEST)]
 
 
 def _confusion(test: Evaluation, width: int, shaded: bool) -> Iterable[RenderableType]:

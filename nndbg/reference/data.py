@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nndbg.reference import bounded
-from nndbg.reference.bounded import Bounded, Format, exact
+from nndbg.reference.bounded import Bounded, Format, constant, exact
 from nndbg.reference.kinds import Integers, kind
 
 
@@ -28,4 +28,4 @@ def gather(
         value = rows.value.copy()
         value[~inside] = np.nan
         rows = Bounded(value, rows.error)
-    return rows if scale == 1 else bounded.multiply(rows, exact(scale), fmt, roundings=2)
+    return rows if scale == 1 else bounded.multiply(rows, *constant(scale, fmt))

@@ -21,6 +21,8 @@ from nndbg.reference.bounded import Bounded, Format, exact, whole
 
 Parameter = float
 Integers = NDArray[np.integer[Any]]
+# Integers of which some may not be known: those have an infinite error.
+Chosen = Bounded
 Value = Bounded | Integers
 Result = Value | tuple[Value, ...]
 _PART = re.compile(r"(\w+)\[([^\]]*)\]")
@@ -30,6 +32,7 @@ Numbers = Literal["floating-point", "integer", "any"]
 _NUMBERS: Mapping[str, Numbers] = {
     "Bounded": "floating-point",
     "Integers": "integer",
+    "Chosen": "integer",
     "Bounded | Integers": "any",
 }
 
@@ -81,7 +84,7 @@ class Kind:
 
 def operand(value: Bounded | NDArray[Any], fmt: Format) -> Value:
     """Return `value` as a kind takes it: bounded where it is floating-point, as it is otherwise."""
-    if isinstance(value, Bounded) or np.issubdtype(value.dtype, np.integer):
+    if isinstance(value, Bounded) or value.dtype.kind in "iu":
         return value
     return exact(value, fmt)
 

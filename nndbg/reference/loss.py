@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from nndbg.reference import bounded
-from nndbg.reference.activation import shifted_exponentials
-from nndbg.reference.bounded import Array, Bounded, Format, exact
+from nndbg.reference.activation import Powers
+from nndbg.reference.bounded import FLOAT64, Array, Bounded, Format
 from nndbg.reference.kinds import Integers, kind
 
 
@@ -19,30 +19,51 @@ def cross_entropy(
 ) -> Bounded:
     """Return the mean over the samples of log(sum exp(z - max)) - (z[y] - max).
 
-    The two terms are not negative, so the roundings of each stay below those of their sum. A
-    program that takes -log of a computed p[y] instead rounds at other places: the relative errors
-    of exp, sum and quotient turn into absolute ones under the logarithm, and are added here.
+    The bound covers log(sum exp(z - max)) + max - z[y] in any order, log(sum exp(z)) - z[y] as long
+    as no power overflows and the largest is normal, and -log p[y] as long as p[y] is normal. By
+    each of them, what is computed before the logarithm has relative errors that are absolute ones
+    behind it. The logarithm itself and the two additions err relatively to numbers that are no
+    larger than the loss or |log sum exp(z)|.
     """
-    samples = z.shape[0]
-    chosen = _one_hot(y, z.shape[1])
-    gap = bounded.subtract(bounded.maximum(z, axis=1), z, fmt)
-    own = Bounded((chosen * gap.value).sum(axis=1), (np.nan_to_num(chosen) * gap.error).sum(axis=1))
-    sums = bounded.total(shifted_exponentials(z, exp_ulps, fmt), 1, fmt)
-    losses = bounded.add(bounded.logarithm(sums, log_ulps, fmt), own, fmt)
-    through_p = 2 * (exp_ulps + 2) * fmt.unit + own.error + 2 * log_ulps * fmt.unit * own.largest
-    losses = Bounded(losses.value, losses.error + through_p)
-    return bounded.divide(bounded.total(losses, None, fmt), exact(float(samples)), fmt)
+    powers = Powers(z, exp_ulps, fmt)
+    errors = z.error.max(axis=1) + _at_labels(z.error, y)
+    gap, logarithm = _at_labels(powers.gap, y), np.log(powers.sums[:, 0])
+    losses = logarithm + gap
+    through_p = _at_labels(powers.error, y) + powers.sums_error[:, 0] + 2 * powers.unit
+    errors += bounded.compounded(through_p)
+    most = np.maximum(losses, np.abs(powers.most[:, 0] + logarithm)) + errors
+    errors += most * bounded.compounded(bounded.accuracy(log_ulps, fmt) + 2 * powers.unit)
+    samples = len(losses)
+    # The sum, and a division or a product with a reciprocal.
+    own = fmt.gamma(samples + 1) + FLOAT64.gamma(samples + 1)
+    bound = (errors.sum() + own * (losses + errors).sum()) / samples
+    bound = bound * bounded.SLACK + 6 * fmt.tiny
+    value = np.asarray(losses.sum() / samples)
+    if np.isnan(value):
+        return Bounded(value, np.zeros(()))
+    return Bounded(value, np.asarray(bound if most.sum() < fmt.largest else np.inf))
 
 
 @kind("p[n,c] y[n] -> grad[n,c]")
 def softmax_cross_entropy_grad(p: Bounded, y: Integers, *, fmt: Format) -> Bounded:
-    """Return dL/dz = (p - onehot(y)) / n for the mean over n samples."""
-    difference = bounded.subtract(p, exact(_one_hot(y, p.shape[1])), fmt)
-    return bounded.divide(difference, exact(float(p.shape[0])), fmt)
+    """Return dL/dz = (p - onehot(y)) / n for the mean over n samples.
+
+    Three roundings: of the difference, and of a division or a product with a reciprocal.
+    """
+    samples, classes = p.shape
+    difference = p.value.copy()
+    inside = (y >= 0) & (y < classes)
+    if inside.all():
+        difference[np.arange(samples), y] -= 1
+    else:
+        difference[inside, y[inside]] -= 1
+        difference[~inside] = np.nan
+    error = None if p.is_exact else p.error / samples
+    return bounded.rounded(difference / samples, error, fmt, 3)
 
 
-def _one_hot(y: Integers, classes: int) -> Array:
-    """Return [n, classes] with a one at each label, and a row of NaN for a label beyond them."""
-    rows: Array = (y[:, None] == np.arange(classes)).astype(np.float64)
-    rows[(y < 0) | (y >= classes)] = np.nan
-    return rows
+def _at_labels(a: Array, y: Integers) -> Array:
+    """Return of each row of [n, c] what is at its label; NaN for a label beyond the classes."""
+    inside = (y >= 0) & (y < a.shape[1])
+    chosen = a[np.arange(len(y)), np.where(inside, y, 0)]
+    return chosen if inside.all() else np.where(inside, chosen, np.nan)

@@ -1,5 +1,6 @@
 """The whole answer of a check: one model, one renderer a file."""
 
-from nndbg.report.model import First, Report
+from nndbg.report.model import CodePlace, Culprit, First, Report, Suspect
+from nndbg.report.verdicts import Verdicts
 
-__all__ = ["First", "Report"]
+__all__ = ["CodePlace", "Culprit", "First", "Report", "Suspect", "Verdicts"]

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import count, groupby
 
-from nndbg.compare import Distance, Status, Verdict
-from nndbg.report.model import Report
-from nndbg.report.outputs import (
+from nndbg.compare import Distance, Status, Subject
+from nndbg.report import drift_html
+from nndbg.report.audits import gathered
+from nndbg.report.model import CodePlace, First, Report
+from nndbg.report.tally import Output, Steps, Tally, tally
+from nndbg.report.words import (
+    ENDED_EARLY,
     MEANINGS,
-    SYMBOLS,
-    Output,
+    SIGNS,
+    accused,
+    boundary,
     compared,
-    found,
     headline,
+    in_one_word,
     line,
-    outputs,
-    place,
-    ranges,
+    numbered,
     share_in_words,
     steps_in_words,
-    unchecked,
+    unproved,
+    worst_place,
 )
 from nndbg.text import printable
 
@@ -57,7 +60,7 @@ class Cell:
 
     status: Status | None
     says: str
-    is_first: bool = False
+    is_first: bool
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Row:
     """One output over all columns."""
 
     output: Output
+    says: str
     cells: tuple[Cell, ...]
 
 
@@ -72,10 +76,10 @@ class Row:
 class Group:
     """All outputs of one op; `says` is what its worst one says."""
 
-    op: str
-    kind: str
+    subject: Subject
     status: Status
     says: str
+    place: CodePlace | None
     rows: tuple[Row, ...]
 
 
@@ -88,48 +92,60 @@ def render(report: Report) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
+        "boundary": boundary,
         "compared": compared,
         "distance": _distance,
-        "line": line,
         "filled": _filled,
-        "place": place,
+        "line": line,
         "share": share_in_words,
+        "unproved": unproved,
+        "worst_place": worst_place,
     }
     source = (files("nndbg.report") / TEMPLATE).read_text(encoding="utf-8")
-    told = headline(report)
-    columns = _columns(report)
+    counts = tally(report)
+    told = headline(report, counts)
+    first = report.first
+    columns = _columns(report, counts)
+    groups = [_group(report, first, outputs, columns) for outputs in counts.ops]
     page = environment.from_string(source).render(
         program=line(report.program),
         steps=steps_in_words(report),
         headline=f"{told[0].upper()}{told[1:]}",
-        state=_state(report),
-        unchecked=unchecked(report) if report.agrees or report.wrong else 0,
+        state=_state(report, first),
+        ended_early=ENDED_EARLY.capitalize(),
         error=None if report.error is None else printable(report.error),
-        first=report.first,
+        says=report.says,
+        first=first,
+        first_place=report.boundaries.get(first.verdict.subject.op) if first else None,
+        accused=accused(first.culprit) if first is not None and first.culprit else [],
+        findings=gathered(report),
+        trajectory=drift_html.section(report, environment),
+        loose=[output for output in counts.outputs if output.unproved is not None],
         columns=columns,
         is_short=len(columns) <= _SHORT,
         is_grouped=any(column.first != column.last for column in columns),
         digits=max((len(str(column.last)) for column in columns), default=1),
-        groups=_groups(report, columns),
-        has_modes=len({v.subject.mode for v in report.verdicts}) > 1,
-        symbols=SYMBOLS,
+        groups=groups,
+        has_modes=len({output.mode for output in counts.outputs}) > 1,
+        signs=SIGNS,
         meanings=MEANINGS,
     )
     return page if page.endswith("\n") else f"{page}\n"
 
 
-def _state(report: Report) -> Status:
+def _state(report: Report, first: First | None) -> Status:
     """Return the status whose sign and colour the whole report has."""
-    if report.first is not None:
-        return report.first.verdict.status
-    if report.error is not None:
+    if first is not None:
+        return first.verdict.status
+    if report.error is not None or report.objections:
         return Status.DIVERGED
     return Status.AGREE if report.agrees else Status.UNCHECKED
 
 
-def _columns(report: Report) -> tuple[Column, ...]:
+def _columns(report: Report, counts: Tally) -> tuple[Column, ...]:
     """Return the columns of the grid: the steps, or round numbers of them where they are many."""
-    steps = sorted({*report.steps, *(v.subject.step for v in report.verdicts)})
+    judged = (part.steps for output in counts.outputs for part in output.parts.values())
+    steps = sorted(set(report.steps).union(*judged))
     bins = [[step] for step in steps]
     sizes = (digit * 10**power for power in count() for digit in (1, 2, 5))
     while len(bins) > MOST_COLUMNS:
@@ -142,47 +158,40 @@ def _columns(report: Report) -> tuple[Column, ...]:
     )
 
 
-def _groups(report: Report, columns: Sequence[Column]) -> list[Group]:
-    unproved = {(v.subject.op, v.subject.buffer, v.subject.mode) for v in report.unproved}
-    first = report.first.verdict if report.first is not None else None
-    groups = []
-    for _, same in groupby(outputs(report), key=lambda output: output.verdicts[0].subject.op):
-        members = list(same)
-        wrong = [output for output in members if output.wrong]
-        if wrong:
-            steps = (v.subject.step for output in wrong for v in output.wrong)
-            status, says = wrong[0].status, f"wrong in {ranges(steps)}"
-        else:
-            subjects = [output.verdicts[0].subject for output in members]
-            is_open = any((s.op, s.buffer, s.mode) in unproved for s in subjects)
-            status = Status.UNCHECKED if is_open else Status.AGREE
-            says = str(status)
-        rows = tuple(Row(output, _cells(output, columns, first)) for output in members)
-        groups.append(Group(members[0].op, members[0].kind, status, says, rows))
-    return groups
-
-
-def _cells(output: Output, columns: Sequence[Column], first: Verdict | None) -> tuple[Cell, ...]:
-    starts = [column.first for column in columns]
-    held: list[list[Verdict]] = [[] for _ in columns]
-    for verdict in output.verdicts:
-        held[bisect_right(starts, verdict.subject.step) - 1].append(verdict)
-    return tuple(
-        _cell(output, column, same, first) for column, same in zip(columns, held, strict=True)
+def _group(
+    report: Report, first: First | None, outputs: Sequence[Output], columns: Sequence[Column]
+) -> Group:
+    subject = outputs[0].subject
+    wrong = [output for output in outputs if output.wrong]
+    if wrong:
+        steps = Steps(sorted(set().union(*(output.wrong_steps for output in wrong))))
+        status, says = wrong[0].status, f"wrong in {numbered(steps)}"
+    else:
+        is_open = any(output.unproved for output in outputs)
+        status = Status.UNCHECKED if is_open else Status.AGREE
+        says = str(status)
+    return Group(
+        subject=subject,
+        status=status,
+        says=says,
+        place=report.boundaries.get(subject.op),
+        rows=tuple(_row(first, output, columns) for output in outputs),
     )
 
 
-def _cell(output: Output, column: Column, verdicts: list[Verdict], first: Verdict | None) -> Cell:
-    name = f"{output.op} {output.buffer} ({output.mode}), {column.name}"
-    if not verdicts:
-        return Cell(None, f"{name}: not judged")
-    part = Output(tuple(verdicts))
-    if not part.wrong:
-        return Cell(part.status, f"{name}: {part.status}")
-    wrong = part.wrong[0]
-    where = f", {part.says}" if column.first != column.last else ""
-    says = f"{name}: {part.status}{where}; {found(wrong)}"
-    return Cell(part.status, says, is_first=wrong is first)
+def _row(first: First | None, output: Output, columns: Sequence[Column]) -> Row:
+    wrong = first.verdict.subject if first is not None else None
+    name = f"{line(output.subject.op)} {line(output.subject.buffer)} ({output.mode})"
+    cells = []
+    for column in columns:
+        status = output.status_in(column.first, column.last)
+        is_first = (
+            wrong is not None
+            and wrong == replace(output.subject, step=wrong.step)
+            and column.first <= wrong.step <= column.last
+        )
+        cells.append(Cell(status, f"{name}, {column.name}: {status or 'not judged'}", is_first))
+    return Row(output, in_one_word(output), tuple(cells))
 
 
 def _filled(share: float | None) -> float:

@@ -7,26 +7,57 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from nndbg.compare import Distance, Element, Verdict
-from nndbg.report.model import First, Report
+from nndbg.drift import Point
+from nndbg.finding import Finding
+from nndbg.report.drift import sentences
+from nndbg.report.model import CodePlace, Culprit, First, Report, Suspect
 
 SCHEMA = "nndbg-report/1"
 
 
 def render(report: Report) -> str:
     """Return the report as one JSON document that ends in a newline."""
-    document = {
+    return "".join(pieces(report))
+
+
+def pieces(report: Report) -> Iterator[str]:
+    """Yield the document of `render` as it is made, a line for each key and each verdict.
+
+    A run of thousands of steps has more verdicts than one would hold in memory at once.
+    """
+    head = {
         "schema": SCHEMA,
         "program": report.program,
         "agrees": report.agrees,
-        "steps": list(report.steps),
-        "verdicts": [_verdict(verdict) for verdict in report.verdicts],
-        "first": _first(report.first) if report.first else None,
-        "error": report.error,
+        "steps": report.steps,
     }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+    tail = {
+        "first": _first(report, report.first) if report.first else None,
+        "findings": [_finding(finding) for finding in report.findings],
+        "error": report.error,
+        "trajectory": _trajectory(report),
+        "says": report.says,
+    }
+    yield "{\n"
+    for key, value in head.items():
+        yield f' "{key}": {_json(value)},\n'
+    yield ' "verdicts": ['
+    separator = "\n"
+    for verdict in report.verdicts:
+        yield f"{separator}  {_json(_verdict(verdict))}"
+        separator = ",\n"
+    yield "\n ]"
+    for key, value in tail.items():
+        yield f',\n "{key}": {_json(value)}'
+    yield "\n}\n"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, allow_nan=False)
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
@@ -47,7 +78,19 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _first(first: First) -> dict[str, Any]:
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "step": finding.step,
+        "op": finding.op,
+        "audit": finding.audit.value,
+        "level": finding.level.value,
+        "says": finding.says,
+        "buffer": finding.buffer,
+        "where": finding.where,
+    }
+
+
+def _first(report: Report, first: First) -> dict[str, Any]:
     subject = first.verdict.subject
     return {
         "step": subject.step,
@@ -57,7 +100,39 @@ def _first(first: First) -> dict[str, Any]:
             {"kind": d.kind, "says": d.says, "explains": d.explains, "of": d.of}
             for d in first.diagnosis
         ],
-        "culprit": None,
+        "boundary": _place(report.boundaries.get(subject.op)),
+        "culprit": _culprit(first.culprit) if first.culprit else None,
+    }
+
+
+def _culprit(culprit: Culprit) -> dict[str, Any]:
+    return {
+        **_suspect(culprit.likeliest),
+        "element": culprit.element,
+        "candidates": [_suspect(suspect) for suspect in culprit.candidates],
+        "notes": list(culprit.notes),
+    }
+
+
+def _suspect(suspect: Suspect) -> dict[str, Any]:
+    return {
+        "address": f"{suspect.address:#x}",
+        "function": suspect.function,
+        "file": suspect.file,
+        "line": suspect.line,
+        "instruction": suspect.instruction,
+        "says": suspect.says,
+    }
+
+
+def _place(place: CodePlace | None) -> dict[str, Any] | None:
+    if place is None:
+        return None
+    return {
+        "address": f"{place.address:#x}",
+        "function": place.function,
+        "file": place.file,
+        "line": place.line,
     }
 
 
@@ -76,6 +151,47 @@ def _distance(distance: Distance) -> dict[str, Any]:
         "largest": _number(distance.largest),
         "mean": _number(distance.mean),
         "cosine": _number(distance.cosine),
+    }
+
+
+def _trajectory(report: Report) -> dict[str, Any] | None:
+    trajectory = report.trajectory
+    if trajectory is None:
+        return None
+    departure = trajectory.departure
+    return {
+        "says": sentences(report),
+        "departure": departure
+        and {
+            "step": departure.step,
+            "op": departure.op,
+            "buffer": departure.buffer,
+            "ratio": _number(departure.ratio),
+        },
+        "most": _number(trajectory.most),
+        "beyond": trajectory.beyond,
+        "members": trajectory.members,
+        "turns": trajectory.turns,
+        "series": [
+            {
+                "buffer": series.buffer,
+                "scalar": series.is_scalar,
+                "points": [_point(point) for point in series.points],
+            }
+            for series in trajectory.series
+        ],
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    return {
+        "step": point.step,
+        "drift": _number(point.drift),
+        "floor": _number(point.floor),
+        "largest": _number(point.largest),
+        "largest_floor": _number(point.largest_floor),
+        "bound": None if point.bound is None else _number(point.bound),
+        "size": _number(point.size),
     }
 
 

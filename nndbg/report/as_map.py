@@ -41,14 +41,25 @@ def _buffer(placed: PlacedMap, buffer: Buffer) -> Sequence[str]:
 
 def _op(placed: PlacedMap, op: Op) -> Sequence[str]:
     inputs = ", ".join(f"{part}={buffer}" for part, buffer in op.inputs.items())
-    places = ", ".join(
-        f"{address:#x} {placed.executable.line_at(address) or ''}".strip()
-        for address in placed.done[op.name]
-    )
+    done = _places(placed, placed.done[op.name])
+    begins = _places(placed, placed.enter.get(op.name, ()))
     values = " or ".join(map(str, op.when.values)) if op.when else ""
     when = f"when {op.when.symbol} is {values}" if op.when else ""
     outputs = ", ".join(op.outputs.values())
-    return op.name, op.kind.name, f"{outputs} from {inputs}", f"done at {places}", when
+    return (
+        op.name,
+        op.kind.name,
+        f"{outputs} from {inputs}",
+        begins and f"enter at {begins}",
+        f"done at {done}",
+        when,
+    )
+
+
+def _places(placed: PlacedMap, addresses: Sequence[int]) -> str:
+    return ", ".join(
+        f"{address:#x} {placed.executable.line_at(address) or ''}".strip() for address in addresses
+    )
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -9,23 +9,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from nndbg.report.audits import gathered
+from nndbg.report.drift import sentences
 from nndbg.report.model import First, Report
-from nndbg.report.outputs import (
-    SYMBOLS,
-    Output,
+from nndbg.report.tally import Output, tally
+from nndbg.report.words import (
+    ENDED_EARLY,
+    SIGNS,
+    accused,
+    boundary,
     compared,
     headline,
+    in_one_word,
     line,
-    outputs,
-    place,
     share_in_words,
     steps_in_words,
-    unchecked,
+    unproved,
+    worst_place,
 )
+from nndbg.text import printable
 
-# A comment may have 65536 characters. Each table gets a third of that, and a text less than most.
-_MOST_TABLE = 20_000
-_MOST_TEXT = 1_000
+# A comment may have 65536 characters: this much of it is for each table and each text, of which
+# escapes make twice as much.
+_MOST_TABLE = 18_000
+_MOST_ERROR = 4_000
+_MOST_TEXT = 600
+_MOST_UNPROVED = 5
 
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 _UNREMARKABLE = ",;'\"/?%("
@@ -37,22 +46,34 @@ def render(report: Report) -> str:
 
 
 def _parts(report: Report) -> Iterator[str]:
-    sign = "✅" if report.agrees else "❌" if report.wrong or report.error is not None else "⚠️"
-    summary = headline(report)
-    if (loose := unchecked(report)) and (report.agrees or report.wrong):
-        summary += f", {loose} unchecked"
+    counts = tally(report)
+    is_wrong = counts.wrong or report.objections or report.error is not None
+    sign = "✅" if report.agrees else "❌" if is_wrong else "⚠️"
+    summary = headline(report, counts)
     yield f"{sign} **{summary[0].upper()}{summary[1:]}** · {code(report.program)}, " + prose(
         steps_in_words(report)
     )
     if report.error is not None:
-        yield f"**The run ended early:** {'<br>'.join(map(prose, report.error.splitlines()))}"
-    if report.first is not None:
-        yield from _first(report.first)
-    found = outputs(report)
+        lines = _short(printable(report.error), _MOST_ERROR).split("\n")
+        yield f"**{ENDED_EARLY.capitalize()}:** {'<br>'.join(map(prose, lines))}"
+    if report.says:
+        yield prose(report.says)
+    if (first := report.first) is not None:
+        yield from _first(report, first)
+    if findings := gathered(report):
+        yield "\n".join(f"- **{prose(said.title)}** {prose(said.text)}" for said in findings)
+    if told := sentences(report):
+        yield "\n".join(["### Trajectory", "", *(f"- {prose(sentence)}" for sentence in told)])
+    found = list(counts.outputs)
     if wrong := [output for output in found if output.wrong]:
         yield "\n".join(
             _table(("", "op", "output", "mode", "wrong", "of bound", "steps"), map(_wrong, wrong))
         )
+    if loose := [output for output in found if output.unproved]:
+        told = [f"- {prose(unproved(output))}" for output in loose[:_MOST_UNPROVED]]
+        if left := len(loose) - len(told):
+            told.append(f"- and {left} more")
+        yield "\n".join(told)
     if found:
         rows = _table(
             ("", "op", "kind", "output", "mode", "checked", "wrong", "of bound", "steps"),
@@ -64,7 +85,7 @@ def _parts(report: Report) -> Iterator[str]:
         yield "</details>"
 
 
-def _first(first: First) -> Iterator[str]:
+def _first(report: Report, first: First) -> Iterator[str]:
     verdict, subject = first.verdict, first.verdict.subject
     yield (
         f"### First divergence: {code(subject.op)} ({prose(subject.kind)}) in step {subject.step}"
@@ -79,33 +100,37 @@ def _first(first: First) -> Iterator[str]:
     ]
     if verdict.worst is not None:
         sides = ", ".join(f"{name} {code(value)}" for name, value in compared(verdict.worst))
-        lines.append(f"worst: {code(place(verdict))}: {sides}")
+        lines.append(f"worst: {code(worst_place(verdict))}: {sides}")
+    if (place := report.boundaries.get(subject.op)) is not None:
+        lines.append(f"{code(subject.op)} is complete at {code(boundary(place))}")
+    if first.culprit is not None:
+        lines += map(prose, accused(first.culprit))
     yield "\n".join(f"- {told}" for told in lines)
 
 
 def _wrong(output: Output) -> Sequence[str]:
     return (
-        SYMBOLS[output.status],
-        _cell(output.op),
-        _cell(output.buffer),
+        SIGNS[output.status],
+        _cell(output.subject.op),
+        _cell(output.subject.buffer),
         output.mode.value,
         f"{output.bad} of {output.checked}",
         prose(share_in_words(output.share)),
-        prose(output.says),
+        prose(in_one_word(output)),
     )
 
 
 def _any(output: Output) -> Sequence[str]:
     return (
-        SYMBOLS[output.status],
-        _cell(output.op),
-        _cell(output.kind),
-        _cell(output.buffer),
+        SIGNS[output.status],
+        _cell(output.subject.op),
+        _cell(output.subject.kind),
+        _cell(output.subject.buffer),
         output.mode.value,
         str(output.checked),
         str(output.bad),
         prose(share_in_words(output.share)),
-        prose(output.says),
+        prose(in_one_word(output)),
     )
 
 
@@ -156,5 +181,5 @@ def prose(text: str) -> str:
     return re.sub(r"[@#]", lambda found: f"{found[0]}\u200b", escaped).strip()
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…"
+def _short(text: str, most: int = _MOST_TEXT) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -9,18 +9,24 @@ from rich.table import Table
 from rich.text import Text
 
 from nndbg.compare import Status
-from nndbg.report.model import First, Report
-from nndbg.report.outputs import (
-    SYMBOLS,
+from nndbg.report import drift_terminal
+from nndbg.report.audits import gathered
+from nndbg.report.drift import sentences
+from nndbg.report.model import Culprit, First, Report
+from nndbg.report.tally import Tally, tally
+from nndbg.report.words import (
+    SIGNS,
+    boundary,
     compared,
+    explained,
     found,
     headline,
+    in_one_word,
     line,
-    outputs,
-    place,
     share_in_words,
     steps_in_words,
-    unchecked,
+    unproved,
+    worst_place,
 )
 from nndbg.text import printable
 
@@ -36,12 +42,19 @@ STYLES = {
 
 def show(report: Report, console: Console) -> None:
     """Print the report: a line for each op and output, then the first divergence in words."""
-    console.print(_table(report))
-    for part in _conclusion(report):
+    counts = tally(report)
+    if counts.ops:
+        console.print(_table(counts))
+        console.print()
+    if report.trajectory is not None:
+        for part in drift_terminal.parts(report.trajectory, console.width):
+            console.print(part, soft_wrap=True)
+        console.print()
+    for part in _conclusion(report, counts):
         console.print(part, soft_wrap=True)
 
 
-def _table(report: Report) -> Table:
+def _table(counts: Tally) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("")
     table.add_column("op", no_wrap=True)
@@ -52,34 +65,42 @@ def _table(report: Report) -> Table:
     table.add_column("wrong", justify="right")
     table.add_column("of bound", justify="right")
     table.add_column("steps", overflow="fold")
-    for output in outputs(report):
+    for output in counts.outputs:
         style = STYLES[output.status]
         table.add_row(
-            Text(SYMBOLS[output.status], style),
-            Text(output.op),
-            Text(output.kind),
-            Text(output.buffer),
+            Text(SIGNS[output.status], style),
+            Text(line(output.subject.op)),
+            Text(line(output.subject.kind)),
+            Text(line(output.subject.buffer)),
             output.mode.value,
             str(output.checked),
             Text(str(output.bad), style if output.bad else "dim"),
             share_in_words(output.share),
-            Text(output.says, style),
+            Text(in_one_word(output), style),
         )
     return table
 
 
-def _conclusion(report: Report) -> Iterable[RenderableType]:
-    yield ""
-    if report.first is not None:
-        yield from _first(report.first)
+def _conclusion(report: Report, counts: Tally) -> Iterable[RenderableType]:
+    first = report.first
+    if first is not None:
+        yield from _first(report, first)
+    for sentence in sentences(report):
+        yield Text(sentence)
+    for finding in gathered(report):
+        style = STYLES[Status.DIVERGED if finding.is_error else Status.UNCHECKED]
+        yield Text.assemble((finding.title, style), f" {finding.text}")
+    for output in counts.outputs:
+        if output.unproved is not None:
+            yield Text(unproved(output), STYLES[Status.UNCHECKED])
     if report.error is not None:
         yield Text(printable(report.error), STYLES[Status.DIVERGED])
-    loose = unchecked(report)
-    extra = f", {loose} unchecked" if loose and (report.agrees or report.wrong) else ""
-    yield Text(f"{line(report.program)}, {steps_in_words(report)}: {headline(report)}{extra}")
+    if report.says:
+        yield Text(line(report.says))
+    yield Text(f"{line(report.program)}, {steps_in_words(report)}: {headline(report, counts)}")
 
 
-def _first(first: First) -> Iterable[Text]:
+def _first(report: Report, first: First) -> Iterable[Text]:
     verdict, subject = first.verdict, first.verdict.subject
     yield Text.assemble(
         ("First divergence: ", "bold"),
@@ -90,8 +111,28 @@ def _first(first: First) -> Iterable[Text]:
     if verdict.says:
         yield Text(f"  {line(verdict.says)}")
     for diagnosis in first.diagnosis:
-        yield Text(f"  {line(diagnosis.says)} (explains {diagnosis.explains} of {diagnosis.of})")
+        yield Text(f"  {explained(diagnosis)}")
     if verdict.worst is not None:
-        yield Text(f"  worst: {place(verdict)}")
+        yield Text(f"  worst: {worst_place(verdict)}")
         for name, value in compared(verdict.worst):
             yield Text(f"    {name:<10} {value}")
+    if (place := report.boundaries.get(subject.op)) is not None:
+        yield Text(f"  {line(subject.op)} is complete at {boundary(place)}")
+    if first.culprit is not None:
+        yield from _culprit(first.culprit)
+
+
+def _culprit(culprit: Culprit) -> Iterable[Text]:
+    likeliest, *others = culprit.candidates
+    yield Text.assemble(
+        ("Culprit: ", "bold"), f"{line(likeliest.place)} in {line(likeliest.function)}"
+    )
+    yield Text(f"  {line(likeliest.instruction)}")
+    yield Text(f"  {line(likeliest.says)}")
+    if others:
+        yield Text("  or else:")
+    for suspect in others:
+        what = f"{line(suspect.place)}  {line(suspect.instruction)}"
+        yield Text(f"    {what}  ({line(suspect.says)})")
+    for note in culprit.notes:
+        yield Text(f"  {line(note)}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from io import StringIO
 from pathlib import Path
 
 from rich.console import Console
 
-from nndbg.output import write_text
+from nndbg.output import write_pieces
 from nndbg.report import as_html, as_json, as_junit, as_markdown, as_sarif, as_terminal
 from nndbg.report.model import Report
 
@@ -31,6 +31,9 @@ RENDERERS: Mapping[str, Callable[[Report], str]] = {
     "markdown": as_markdown.render,
 }
 
+# What is written while it is made: these documents grow with the run.
+STREAMS: Mapping[str, Callable[[Report], Iterable[str]]] = {"json": as_json.pieces}
+
 
 def write_report(report: Report, form: str, path: Path | None) -> None:
     """Write `report` as `form`, one of RENDERERS; to stdout where `path` is None.
@@ -40,8 +43,8 @@ def write_report(report: Report, form: str, path: Path | None) -> None:
     if path is None and form == "terminal" and sys.stdout.isatty():
         as_terminal.show(report, Console(highlight=False))
         return
-    text = RENDERERS[form](report)
+    pieces = STREAMS[form](report) if form in STREAMS else (RENDERERS[form](report),)
     if path is None:
-        sys.stdout.write(text)
+        sys.stdout.writelines(pieces)
         return
-    write_text(path, text)
+    write_pieces(path, pieces)

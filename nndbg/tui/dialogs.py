@@ -12,8 +12,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from nndbg.compare import Status
+from nndbg.report.words import SIGNS
 from nndbg.tui.keys import KEYS, MOVES
-from nndbg.tui.palette import ACCENT, DIM, SIGNS, STRONG, STYLES, WRONG, WRONG_SIGN
+from nndbg.tui.palette import ACCENT, DIM, STRONG, STYLES, WRONG, WRONG_SIGN
 
 _LARGEST_STEP = 2**63 - 1
 _KEY_WIDTH = 20

@@ -19,9 +19,10 @@ from textual.strip import Strip
 
 from nndbg.compare import Verdict
 from nndbg.layermap import LayerMap
+from nndbg.report.words import SIGNS
 from nndbg.text import printable
 from nndbg.tui.number_format import share
-from nndbg.tui.palette import DIM, PLAIN, SIGNS, STRONG, STYLES, UNKNOWN
+from nndbg.tui.palette import DIM, PLAIN, STRONG, STYLES, UNKNOWN
 from nndbg.tui.snapshot import Snapshot
 from nndbg.tui.tensor import verdict_on
 

@@ -8,6 +8,7 @@ from rich.style import Style
 from textual.theme import Theme
 
 from nndbg.compare import Status
+from nndbg.report.words import SIGNS
 
 # Teal and vermilion, which the colour-blind tell apart (Okabe and Ito's palette, softened).
 TEAL = "#5ab8a8"
@@ -23,13 +24,6 @@ UNKNOWN = Style(color=AMBER)
 ACCENT = Style(color=TEAL)
 NUMBER = Style(color=AMBER)
 
-SIGNS: Mapping[Status, str] = {
-    Status.AGREE: "✓",
-    Status.DIVERGED: "✗",
-    Status.NONFINITE: "∞",
-    Status.UNWRITTEN: "○",
-    Status.UNCHECKED: "?",
-}
 STYLES: Mapping[Status, Style] = {
     Status.AGREE: ACCENT,
     Status.DIVERGED: WRONG,
@@ -38,7 +32,7 @@ STYLES: Mapping[Status, Style] = {
     Status.UNCHECKED: UNKNOWN,
 }
 # Before a number that is wrong.
-WRONG_SIGN = "✗"
+WRONG_SIGN = SIGNS[Status.DIVERGED]
 
 THEME = Theme(
     name="nndbg",

@@ -12,9 +12,10 @@ from textual.widget import Widget
 from nndbg.compare import Verdict
 from nndbg.diagnose import Diagnosis
 from nndbg.ledger import Observation
+from nndbg.report.words import SIGNS
 from nndbg.text import printable
 from nndbg.tui.number_format import share
-from nndbg.tui.palette import DIM, PLAIN, SIGNS, STRONG, STYLES, WRONG, WRONG_SIGN
+from nndbg.tui.palette import DIM, PLAIN, STRONG, STYLES, WRONG, WRONG_SIGN
 from nndbg.tui.tensor import Tensor, verdict_on
 
 _GAP = "   "

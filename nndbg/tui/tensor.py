@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nndbg.compare import Element, Mode, Subject, Verdict, judge
+from nndbg.compare import Element, Mode, Subject, Verdict, judge, wrong_elements
 from nndbg.layermap import Buffer
 from nndbg.ledger import Observation
 from nndbg.reference import Bounded
@@ -116,14 +116,16 @@ def tensor(observation: Observation, buffer: Buffer) -> Tensor | None:
     flat = actual.reshape(-1, actual.shape[-1] if actual.ndim > 1 else 1)
     expected = observation.expected.get(buffer.name)
     if expected is not None:
-        expected = Bounded(expected.value.reshape(flat.shape), expected.error.reshape(flat.shape))
+        expected = _reshaped(expected, flat.shape)
     found = Tensor(
         name=buffer.name,
         dtype=buffer.dtype,
         shape=actual.shape,
         actual=flat,
         expected=expected,
-        wrong=np.zeros(flat.shape, np.bool_) if expected is None else _wrong(flat, expected),
+        wrong=np.zeros(flat.shape, np.bool_)
+        if expected is None
+        else wrong_elements(flat, expected)[0],
     )
     return found if expected is not None else _marked(found, observation)
 
@@ -146,11 +148,10 @@ def _marked(unreferenced: Tensor, observation: Observation) -> Tensor:
     return unreferenced
 
 
-def _wrong(actual: NDArray[Any], expected: Bounded) -> NDArray[np.bool_]:
-    """Return the elements that the comparison calls wrong, by its own rule."""
-    numbers = actual.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        near = np.abs(numbers - expected.value) <= expected.error
-    finite = np.isfinite(expected.value)
-    within = np.where(finite, near | np.isinf(expected.error), numbers == expected.value)
-    return ~within
+def _reshaped(expected: Bounded, shape: tuple[int, ...]) -> Bounded:
+    integers = expected.integers
+    return Bounded(
+        expected.value.reshape(shape),
+        expected.error.reshape(shape),
+        None if integers is None else integers.reshape(shape),
+    )

@@ -20,3 +20,12 @@ def run(program: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture(params=["sse2", "avx2", "avx512"])
+def isa(request: pytest.FixtureRequest, run: Run, tiny: Path) -> str:
+    """Each instruction set for which this machine can run the kernels."""
+    asked = run("--data", tiny, "--epochs", "1", "--isa", request.param)
+    if "this machine has no" in asked.stderr:
+        pytest.skip(asked.stderr)
+    return request.param

@@ -63,7 +63,8 @@ def test_the_embedded_map_is_the_file(elf, root: Path):
 
 def test_there_is_a_probe_for_every_op_and_for_nothing_else(probes, layer_map):
     phases = [layer_map["program"], *layer_map["phases"].values()]
-    boundaries = {op["done"] for op in layer_map["ops"]} | {phase["step"] for phase in phases}
+    boundaries = {op[end] for op in layer_map["ops"] for end in ("enter", "done")}
+    boundaries |= {phase["step"] for phase in phases}
     boundaries |= {phase["seek"]["boundary"] for phase in phases if "seek" in phase}
     assert {f"probe:nn:{name}" for name in probes} == boundaries
 

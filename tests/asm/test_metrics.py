@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import idx_images, idx_labels
+
 from .conftest import Run
 
 
@@ -72,13 +74,67 @@ def test_the_confusion_matrix_counts_every_sample(run: Run, tiny: Path, tmp_path
     assert test["accuracy"] == pytest.approx(confusion.trace() / 70)
     per_class = confusion.diagonal() / confusion.sum(axis=1)
     assert test["per_class"] == pytest.approx(per_class.tolist())
-    assert [sample["index"] for sample in test["samples"]] == list(range(40))
-    assert [sample["label"] for sample in test["samples"]] == labels[:40].tolist()
-    assert all(0.1 <= sample["p"] <= 1 for sample in test["samples"])
     for label, row in enumerate(confusion):
         cells = "".join(f"{count:6}" for count in row)
         line = f"label {label:<3}{cells}  {100 * per_class[label]:6.2f} %\n"
         assert line in result.stdout
+
+
+def noise(directory: Path, tests: int, labels: np.ndarray) -> Path:
+    """A directory with 64 training samples and `tests` other ones, all of noise."""
+    directory.mkdir()
+    random = np.random.default_rng(5)
+    for prefix, known in (("train", labels[:64]), ("t10k", labels[:tests])):
+        pixels = random.integers(0, 256, (len(known), 28, 28))
+        (directory / f"{prefix}-images-idx3-ubyte").write_bytes(idx_images(pixels))
+        (directory / f"{prefix}-labels-idx1-ubyte").write_bytes(idx_labels(known))
+    return directory
+
+
+def samples_of(run: Run, data: Path, path: Path) -> tuple[list[dict], np.ndarray]:
+    """The samples, and the confusion matrix of the run that named them."""
+    assert run("--data", data, "--epochs", "2", "--metrics", path).returncode == 0
+    test = events(path)[-1]
+    return test["samples"], np.array(test["confusion"])
+
+
+def test_the_samples_are_the_first_40_and_then_the_first_40_wrong_ones(run: Run, tmp_path: Path):
+    labels = np.random.default_rng(6).integers(0, 10, 500)
+    samples, _ = samples_of(run, noise(tmp_path / "data", 500, labels), tmp_path / "metrics")
+    indices = [sample["index"] for sample in samples]
+    assert indices[:40] == list(range(40))
+    assert indices == sorted(set(indices))
+    assert len(samples) == 80
+    assert all(sample["predicted"] != sample["label"] for sample in samples[40:])
+    assert [sample["label"] for sample in samples] == labels[indices].tolist()
+    assert all(0.1 <= sample["p"] <= 1 for sample in samples)
+
+
+@pytest.mark.parametrize("tests", [39, 40, 41, 64, 65, 130])
+def test_no_wrong_sample_is_passed_over(run: Run, tmp_path: Path, tests: int):
+    labels = np.zeros(tests + 64, np.uint8)
+    labels[1::3] = 9
+    data = noise(tmp_path / "data", tests, labels)
+    samples, confusion = samples_of(run, data, tmp_path / "metrics")
+    wrong = sum(sample["predicted"] != sample["label"] for sample in samples)
+    everywhere = int(confusion.sum() - confusion.trace())
+    first = sum(s["predicted"] != s["label"] for s in samples if s["index"] < 40)
+    assert wrong == min(everywhere, first + 40)
+    assert len(samples) == min(tests, 40) + wrong - first
+
+
+def test_the_time_of_a_test_is_no_time_of_the_training(run: Run, tmp_path: Path):
+    epochs = 15
+    labels = np.random.default_rng(6).integers(0, 10, 5000)
+    options = ["--data", noise(tmp_path / "data", 5000, labels), "--epochs", f"{epochs}"]
+    path = tmp_path / "metrics"
+    begin = time.monotonic()
+    assert run(*options, "--metrics-every", "1", "--metrics", path).returncode == 0
+    whole = time.monotonic() - begin
+    seconds = [event["seconds"] for event in events(path)[1:-1]]
+    assert len(seconds) == 2 * epochs
+    # One step of 64 samples an epoch, against a test of 5000: the median is far below the whole.
+    assert np.median(np.diff([0, *seconds[1::2]])) < whole / epochs / 4
 
 
 def test_a_digit_that_the_test_set_lacks_has_no_accuracy(run: Run, tiny: Path, tmp_path: Path):
@@ -109,7 +165,26 @@ def test_numbers_that_json_does_not_have_are_texts(run: Run, tiny: Path, tmp_pat
 
 @pytest.mark.parametrize(
     "name",
-    [b'quo"te', b"back\\slash", b"new\nline", b"\x01\x7f", "Gr\u00f6\u00dfe".encode(), b"\xff\xfe"],
+    [
+        b'quo"te',
+        b"back\\slash",
+        b"new\nline",
+        b"\x01\x7f",
+        "Gr\u00f6\u00dfe".encode(),
+        "\x80\u07ff\u0800\ud7ff\ue000\uffff\U00010000\U0010ffff".encode(),
+        b"\xff\xfe",
+        b"\xc3",
+        b"\xc3(",
+        b"\x80\xbf",
+        b"\xc0\xaf\xc1\xbf",
+        b"\xe0\x9f\xbf",
+        b"\xe2\x82",
+        b"\xed\xa0\x80\xed\xbf\xbf",
+        b"\xf0\x8f\xbf\xbf",
+        b"\xf4\x90\x80\x80",
+        b"\xf5\x80\x80\x80\xf8",
+        b"\xf0\x9f\x98\x80\xf0\x9f\x98",
+    ],
 )
 def test_any_file_name_comes_back(program: Path, tiny: Path, tmp_path: Path, name: bytes):
     renamed = tiny.rename(tmp_path / os.fsdecode(name))
@@ -120,7 +195,20 @@ def test_any_file_name_comes_back(program: Path, tiny: Path, tmp_path: Path, nam
         timeout=60,
         check=True,
     )
-    assert os.fsencode(events(path)[0]["data"]) == os.fsencode(renamed)
+    written = events(path)[0]["data"]
+    assert written == os.fsdecode(renamed)
+    # What is UTF-8 is there as it is: only other bytes, quotes and control characters are escaped.
+    told = (
+        "".join(
+            character
+            if character > "\x7f" and not "\udc80" <= character <= "\udcff"
+            else json.dumps(character)[1:-1]
+            for character in written.replace("\n", "\0")
+        )
+        .replace("\\u0000", "\\u000a")
+        .replace("\x7f", "\\u007f")
+    )
+    assert f'"data":"{told}"'.encode() in path.read_bytes()
 
 
 @pytest.mark.parametrize("moment", range(8))

@@ -140,14 +140,6 @@ def expected_losses(directory: Path, settings: Settings) -> list[float]:
     return means
 
 
-@pytest.fixture(params=["sse2", "avx2", "avx512"])
-def isa(request: pytest.FixtureRequest, run: Run, tiny: Path) -> str:
-    asked = run("--data", tiny, "--epochs", "1", "--isa", request.param)
-    if "this machine has no" in asked.stderr:
-        pytest.skip(asked.stderr)
-    return request.param
-
-
 def test_the_defaults_reach_94_5_per_cent_on_mnist(run: Run, mnist: Path, isa: str):
     assert accuracy(run, mnist, "--isa", isa) >= 94.5
 

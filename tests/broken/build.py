@@ -1,4 +1,4 @@
-"""Builds the trainer with a change from faults/ or harmless/, to see what nndbg says of it.
+"""Builds the trainer with a change from faults/, late/ or harmless/, to see what nndbg says of it.
 
 python -m tests.broken.build                  the names of all changes
 python -m tests.broken.build NAME [-o FILE]   that trainer, in build/broken/NAME unless said
@@ -12,11 +12,16 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from nndbg.layermap import MAIN_PHASE
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+KINDS = ("faults", "late", "harmless")
 
 
 class BuildError(Exception):
@@ -33,11 +38,23 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class ExpectedFinding:
+    """What an audit has to find; `says` is a part of it."""
+
+    audit: str
+    op: str
+    level: str
+    says: str = ""
+
+
+@dataclass(frozen=True)
 class Expectation:
     """What nndbg has to say first of all.
 
-    Without `where` it may name any elements. `error` is a part of why the program did not get
-    through; without it, it has to.
+    Without `where` it may name any elements. `diagnosis` is the kind of the first diagnosis, empty
+    where the numbers cannot tell what was done; `says` is a part of its sentence. `error` is a part
+    of why the program did not get through; without it, it has to. `finding` is one that has to be
+    among the findings.
     """
 
     step: int | None = None
@@ -45,15 +62,18 @@ class Expectation:
     buffer: str | None = None
     status: str | None = None
     where: str | None = None
+    diagnosis: str | None = None
+    says: str | None = None
     error: str | None = None
+    finding: ExpectedFinding | None = None
 
 
 @dataclass(frozen=True)
 class Change:
-    """A trainer that differs from the sound one; `expect` is None where nothing may be wrong.
+    """A trainer that differs from the sound one; `expect` is None where there is nothing to say.
 
     With its `arguments` the trainer runs the code that is changed: faster kernels would run instead
-    of one for SSE2.
+    of one for SSE2. The change shows in the steps of `phase`.
     """
 
     name: str
@@ -61,6 +81,7 @@ class Change:
     edits: tuple[Edit, ...]
     expect: Expectation | None = None
     arguments: tuple[str, ...] = ()
+    phase: str = MAIN_PHASE
 
 
 SOUND = Change("sound", "The trainer as it is.", ())
@@ -69,9 +90,9 @@ SOUND = Change("sound", "The trainer as it is.", ())
 def read_change(path: Path) -> Change:
     """Return the change that a TOML file describes.
 
-    `says` is what is different and how it shows, in a sentence; `arguments` may be left out;
-    `[[edit]]` and `[expect]` have the fields of Edit and Expectation. Raises BuildError where the
-    file makes no sense.
+    `says` is what is different and how it shows, in a sentence; `arguments` and `phase` may be left
+    out; `[[edit]]` and `[expect]` have the fields of Edit and Expectation, `finding` in it those of
+    ExpectedFinding. Raises BuildError where the file makes no sense.
     """
     try:
         content = tomllib.loads(path.read_text())
@@ -80,7 +101,7 @@ def read_change(path: Path) -> Change:
             name=path.stem,
             says=content.pop("says"),
             edits=tuple(Edit(**edit) for edit in content.pop("edit")),
-            expect=None if expect is None else Expectation(**expect),
+            expect=None if expect is None else _expectation(expect),
             arguments=tuple(content.pop("arguments", ())),
             **content,
         )
@@ -88,25 +109,39 @@ def read_change(path: Path) -> Change:
         raise BuildError(f"{path}: {error}") from error
 
 
+def _expectation(table: dict[str, Any]) -> Expectation:
+    finding = table.pop("finding", None)
+    return Expectation(**table, finding=None if finding is None else ExpectedFinding(**finding))
+
+
 def changes(kind: str) -> list[Change]:
-    """Return all changes of a kind, `faults` or `harmless`, by name."""
+    """Return all changes of a kind, `faults`, `late` or `harmless`, by name."""
     return [read_change(path) for path in sorted((HERE / kind).glob("*.toml"))]
 
 
 def build(change: Change, directory: Path) -> Path:
-    """Build the changed trainer in an empty directory and return the program.
+    """Build the changed trainer in an empty directory and return the program. Raises BuildError."""
+    texts: dict[str, str] = {}
+    for edit in change.edits:
+        texts[edit.file] = _apply(edit, change.name, texts)
+    return build_texts(texts, directory)
+
+
+def build_texts(texts: Mapping[str, str], directory: Path) -> Path:
+    """Build the trainer in an empty directory, with other texts for some files of the repository.
 
     Objects of the sound trainer serve again where they are up to date. Raises BuildError.
     """
     shutil.copytree(ROOT / "asm", directory / "asm")
-    changed = {_apply(edit, change.name, directory) for edit in change.edits}
+    for file, text in texts.items():
+        (directory / file).write_text(text)
+    changed = {Path(file) for file in texts}
+    is_in_all = any(path.suffix != ".asm" for path in changed)
     common = [*(ROOT / "asm" / "include").iterdir(), ROOT / "asm" / "mnist.toml"]
     objects = []
     for source in sorted((directory / "asm").glob("*.asm")):
-        made = ROOT / "build" / f"{source.stem}.o"
-        if changed.isdisjoint((source.name, "include")) and _is_newer(
-            made, ROOT / "asm" / source.name, *common
-        ):
+        made, own = ROOT / "build" / f"{source.stem}.o", Path("asm") / source.name
+        if not is_in_all and own not in changed and _is_newer(made, ROOT / own, *common):
             objects.append(str(made))
             continue
         _run(directory, "nasm", "-f", "elf64", "-g", "-F", "dwarf", "-I", "asm/include/",
@@ -116,12 +151,12 @@ def build(change: Change, directory: Path) -> Path:
     return directory / "mnist"
 
 
-def _apply(edit: Edit, name: str, directory: Path) -> str:
-    """Edit a file; returns its name, or `include` for what every file includes."""
-    path = directory / edit.file
+def _apply(edit: Edit, name: str, texts: Mapping[str, str]) -> str:
+    """Return the text of a file with an edit, on top of those before it in `texts`."""
+    path = ROOT / edit.file
     if not path.is_file():
         raise BuildError(f"{name}: there is no {edit.file}. Has it been renamed? Move the edit.")
-    text = path.read_text()
+    text = texts.get(edit.file) or path.read_text()
     count = text.count(edit.find)
     if count != 1:
         raise BuildError(
@@ -129,8 +164,7 @@ def _apply(edit: Edit, name: str, directory: Path) -> str:
             f"times instead of once. Renew `find`, and see that the change says the same:\n"
             f"{edit.find}"
         )
-    path.write_text(text.replace(edit.find, edit.replace))
-    return path.name if path.suffix == ".asm" else "include"
+    return text.replace(edit.find, edit.replace)
 
 
 def _is_newer(made: Path, *sources: Path) -> bool:
@@ -160,7 +194,7 @@ def main() -> int:
     parser.add_argument("-o", dest="output", metavar="FILE", type=Path)
     options = parser.parse_args()
     try:
-        known = {change.name: change for change in (*changes("faults"), *changes("harmless"))}
+        known = {change.name: change for kind in KINDS for change in changes(kind)}
         if options.name is None:
             print("\n".join(f"{name}\n    {known[name].says}" for name in known))
             return 0
@@ -174,7 +208,7 @@ def main() -> int:
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1
-    command = ["nndbg", "check", str(output), "--steps", "0:2"]
+    command = ["nndbg", "check", str(output), "--steps", "0:2", "--phase", change.phase]
     print(f"{change.says}\n\n    {' '.join([*command, '--', *change.arguments])}")
     return 0
 

@@ -117,6 +117,27 @@ def test_it_starts_at_any_step(source, step: int):
     assert (capture.step, capture.op) == (step, None)
 
 
+@pytest.mark.parametrize("text", [NET_MAP, WITHOUT_COUNTER], ids=["counter", "counted"])
+@pytest.mark.parametrize("stops", range(3))
+def test_it_goes_on_to_a_later_step_from_any_stop(source, text: str, stops: int):
+    live = source(text=text)
+    live.start(0)
+    for _ in range(stops):
+        live.next()
+    capture = live.go_to(2)
+    assert (capture.step, capture.op) == (2, None)
+    assert shaped(live, capture, "order").tolist() == picks(2)
+    assert [live.next().op for _ in range(2)] == ["load", "relu"]
+    assert live.next() is None
+
+
+def test_a_step_that_does_not_come_after_this_one_is_told(source):
+    live = source()
+    live.start(1)
+    with pytest.raises(ProgramError, match="it has no step 3"):
+        live.go_to(3)
+
+
 def test_it_can_start_again(source):
     live = source()
     live.start(2)
@@ -317,6 +338,38 @@ def test_a_step_after_the_trainer_s_last_one_is_told(trainer):
     assert report.steps == (1, 2)
     assert report.error is not None
     assert "there is no step 3" in report.error
+
+
+def test_the_trainer_goes_on_to_a_later_step_without_starting_again(trainer):
+    with Session(trainer("--epochs", "3")) as session, Session(trainer("--epochs", "3")) as other:
+        session.start(1)
+        session.run_to("dense1")
+        output = session.output
+        capture = session.go_to(7)
+        assert session.output.startswith(output)
+        assert (capture.step, capture.op) == (7, None)
+        assert capture.stop > 0
+        assert np.array_equal(session["W1"], (other.start(7), other["W1"])[1])
+        assert [o.op.name for o in session.finish_step()][:3] == ["load_x", "load_y", "dense1"]
+        # Behind it lies a step that is captured at every op again.
+        assert session.go_to(8).step == 8
+        assert session.run_to("softmax").step == 8
+
+
+def test_the_trainer_goes_back_by_starting_again(trainer):
+    with Session(trainer("--epochs", "3")) as session:
+        session.start(5)
+        assert session.go_to(2).step == 2
+        session.run_to("dense1")
+        again = session.go_to(2)
+        assert (again.step, again.op) == (2, None)
+
+
+def test_a_sampled_check_of_the_trainer_agrees(trainer):
+    with Session(trainer("--epochs", "20")) as session:
+        report = check_steps(session, range(0, 60, 7))
+    assert report.agrees, report.error or report.wrong
+    assert report.steps == tuple(range(0, 60, 7))
 
 
 @pytest.mark.parametrize("step", [3, 1000, 2**63 - 1])

@@ -132,6 +132,19 @@ def test_an_answer_is_found_among_all_that_is_said(converse, script, said: str, 
     assert conversation.command("-anything", timeout=LIMIT)["value"] == value
 
 
+@pytest.mark.parametrize("said", ["*stopped,frame={a=", "1^done,stack=[frame={}", "=x,a=[{b},c"])
+def test_a_damaged_record_ends_the_wait_at_once(converse, script, said: str):
+    conversation = converse(script(f"read line; printf '{said}\\n'; read line"))
+    with pytest.raises(GdbError, match="GDB sent a damaged record"):
+        conversation.command("-anything", timeout=60)
+
+
+def test_talk_that_is_badly_quoted_is_kept_as_it_is(converse, script):
+    conversation = converse(script("read line; printf '~\"a\\\\q\"\\n1^done\\n'; read line"))
+    conversation.command("-anything", timeout=LIMIT)
+    assert conversation.talk == '~"a\\q"'
+
+
 def test_gdb_that_dies_in_the_middle_of_a_record_is_dead(converse, script):
     conversation = converse(script("read line; printf '1^done,value=\"5'; exit 1"))
     with pytest.raises(GdbError, match="GDB ended with status 1"):

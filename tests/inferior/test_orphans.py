@@ -62,13 +62,14 @@ def test_when_python_is_killed_nothing_is_left(
     assert gdb.ends_within(LIMIT)
 
 
-@pytest.fixture
-def check(net: Path, fifo: Path, tmp_path: Path, children) -> subprocess.Popen[str]:
+@pytest.fixture(params=["0:3", "0:30"], ids=["op by op", "in a sweep"])
+def check(request, net: Path, fifo: Path, tmp_path: Path, children) -> subprocess.Popen[str]:
     """`nndbg check` of a program that never reaches its next boundary."""
     path = tmp_path / "net.toml"
     path.write_text(NET_MAP)
+    options = ["--steps", request.param, "--map", path, "--timeout", "600"]
     child = subprocess.Popen(
-        [NNDBG, "check", "--map", path, "--timeout", "600", net, "--", "report", fifo],
+        [NNDBG, "check", *options, net, "--", "report", fifo],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -118,7 +118,7 @@ def test_a_buffer_knows_its_extents_for_given_sizes():
 
 def test_parameters_are_stated_or_the_kind_s_own():
     dense, loss = parse().ops
-    assert dict(dense.parameters) == {}
+    assert dict(dense.parameters) == {"accumulators": 0}
     assert dict(loss.parameters) == {"exp_ulps": 2.5, "log_ulps": 4}
 
 
@@ -219,6 +219,22 @@ def test_a_boundary_has_one_of_four_forms(text: str, form: str, target: tuple):
     assert str(layer_map.ops[0].done) == text
 
 
+def test_an_op_may_say_where_it_begins():
+    entered = GOOD.replace(
+        'done = "probe:nn:dense1"', 'enter = "main.c:7"\ndone = "probe:nn:dense1"'
+    )
+    assert parse(entered).ops[0].enter == Boundary("main.c:7", "line", ("main.c", 7))
+    assert parse(GOOD).ops[0].enter is None
+
+
+@pytest.mark.parametrize(("value", "found"), [('"here"', "'here' is no boundary"), ("7", "is 7")])
+def test_a_beginning_that_is_no_boundary_is_refused(value: str, found: str):
+    entered = GOOD.replace('done = "probe:nn:dense1"', f'enter = {value}\ndone = "probe:nn:dense1"')
+    line = line_of(GOOD, 'done = "probe:nn:dense1"')
+    with pytest.raises(MapError, match=rf"^demo\.toml:{line}: .*{found}"):
+        parse(entered)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -314,7 +330,7 @@ REFUSED = {
         '"i32"',
         '"f32"',
         "n =",
-        "read as f32, and an integer is wanted: i64, u32",
+        "read as f32, and an integer is wanted: i8 i16 i32 i64 u8 u16 u32 u64.",
     ),
     "a max of zero": ("max = 8", "max = 0", "n =", "max of size n must be a number of at least 1"),
     "a max that is a text": ("max = 8", 'max = "8"', "n =", "max of size n must be"),
@@ -427,7 +443,7 @@ REFUSED = {
         'kind = "dense"',
         'kind = "zzzzz"',
         'kind = "zzzzz"',
-        "Known: cross_entropy, dense, dense_grad_bias",
+        "Known: adam, add, argmax, cross_entropy, dense, dense_grad_bias",
     ),
     "an unknown key of an op": (
         'out = "z"',
@@ -656,8 +672,16 @@ done = "enter:done"
         ('y = { dtype = "u8"', 'y = { dtype = "f32"'),
         ('x = { dtype = "f32"', 'x = { dtype = "u8"'),
         ("exp_ulps = 2.5", "exp_ulps = -1"),
+        ('out = "z"\n', 'out = "z"\naccumulators = -1\n'),
+        ('out = "z"\n', 'out = "z"\naccumulators = 2.5\n'),
     ],
-    ids=["labels that are floats", "a layer of bytes", "an accuracy below zero"],
+    ids=[
+        "labels that are floats",
+        "a layer of bytes",
+        "an accuracy below zero",
+        "accumulators below zero",
+        "half an accumulator",
+    ],
 )
 def test_operands_that_no_kind_computes_with_are_refused(old: str, new: str):
     with pytest.raises(MapError, match=r"demo.toml:\d+: "):

@@ -43,7 +43,7 @@ def test_everything_that_the_map_names_has_its_address(executable):
     assert placed.places["W1"] == Place(symbols["W1"].address)
     assert placed.places["images"] == Place(symbols["train_images"].address, (0,))
     assert placed.counter == Place(symbols["step"].address)
-    assert placed.seek_target == Place(symbols["seek_step"].address)
+    assert placed.seek_target == symbols["seek_step"].address
     assert placed.size_places == {
         "batch": Place(symbols["batch_rows"].address),
         "samples": Place(symbols["train_count"].address),
@@ -54,6 +54,39 @@ def test_everything_that_the_map_names_has_its_address(executable):
     assert placed.done["dense1"] == executable.probe_addresses("nn", "dense1")
     assert set(placed.done) == {op.name for op in placed.layer_map.ops}
     assert all(placed.done.values())
+
+
+def test_an_op_begins_where_the_map_says_and_nowhere_where_it_says_nothing(executable, text):
+    placed = load_map(executable)
+    assert placed.enter["dense1"] == executable.probe_addresses("nn", "enter_dense1")
+    # No stop of its own: one op begins where another is complete.
+    assert placed.enter["relu1"] == placed.done["dense1"]
+    without = text.replace('enter = "probe:nn:enter_dense1"\n', "")
+    assert "dense1" not in place(without, executable).enter
+
+
+def test_a_beginning_that_is_not_there_is_refused(executable, text):
+    wrong = text.replace('enter = "probe:nn:enter_dense1"', 'enter = "probe:nn:enter_dens1"')
+    line = line_of(wrong, 'enter = "probe:nn:enter_dens1"')
+    with pytest.raises(MapError) as error:
+        place(wrong, executable)
+    assert str(error.value) == (
+        f"mnist.toml:{line}: probe:nn:enter_dens1: mnist has no probe nn:enter_dens1. "
+        "Did you mean probe:nn:enter_dense1?"
+    )
+
+
+def test_an_op_that_begins_where_it_is_complete_is_refused(executable, text):
+    wrong = text.replace('enter = "probe:nn:enter_dense1"', 'enter = "probe:nn:dense1"')
+    line = line_of(wrong, 'done = "probe:nn:dense1"') - 1
+    with pytest.raises(MapError, match=rf"^mnist\.toml:{line}: op dense1 begins at .* one place"):
+        place(wrong, executable)
+
+
+def test_every_op_of_the_trainer_says_where_it_begins(executable):
+    for phase in load_map(executable).layer_map.phases:
+        placed = load_map(executable, phase=phase)
+        assert placed.enter.keys() == placed.done.keys()
 
 
 def test_a_map_without_counter_and_seek_has_neither_place(executable, text):
@@ -314,3 +347,74 @@ def test_a_map_of_megabytes_is_refused(executable, tmp_path: Path):
     path.write_bytes(b"#" * (1 << 20) + b"\n")
     with pytest.raises(UsageError, match="over 1 MiB"):
         load_map(executable, path)
+
+
+# Programs in C, whose debug information knows more than their symbols
+
+C_PROGRAM = """
+struct layer { int n; double *W; float bias[3]; };
+struct net { struct layer first; struct net *next; };
+struct net net;
+long seek_step;
+int main(void) { return 0; }
+"""
+C_MAP = """
+[program]
+name = "c"
+step = "enter:main"
+
+[sizes]
+n = { symbol = "net.first.n", dtype = "i32", max = 4 }
+
+[buffers]
+W = { pointer = "net.next->first.W", dtype = "f64", shape = ["n"] }
+b = { symbol = "net.first.bias", dtype = "f32", shape = [3] }
+
+[[ops]]
+name = "relu"
+kind = "relu"
+in   = "b"
+out  = "b"
+done = "enter:main"
+"""
+
+
+SEEK_BEHIND_A_POINTER = """step = "enter:main"
+counter = "seek_step"
+seek = { boundary = "enter:main", target = "net.next->first.W" }"""
+
+
+@pytest.fixture(scope="module")
+def c_program(tmp_path_factory: pytest.TempPathFactory) -> Executable:
+    directory = tmp_path_factory.mktemp("c")
+    (directory / "net.c").write_text(C_PROGRAM)
+    command = ["gcc", "-g", "-no-pie", "-o", str(directory / "net"), str(directory / "net.c")]
+    subprocess.run(command, check=True, timeout=60)
+    return read_executable(directory / "net")
+
+
+def test_members_and_what_pointers_lead_to_have_their_places(c_program):
+    placed = place_map(parse_map(C_MAP, "t"), c_program)
+    net = c_program.symbols["net"].address
+    assert placed.size_places["n"] == Place(net)
+    assert placed.places["b"] == Place(net + 16)
+    assert placed.places["W"] == Place(net + 32, (8, 0))
+    assert str(placed.places["W"]) == f"{net + 32:#x} -> +8 -> +0"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "net.first.bias",
+            "net.first.biases",
+            "has no member biases: it has n, W, bias",
+        ),
+        ('"net.next->first.W", dtype = "f64"', '"net.next->first.W", dtype = "f32"', "f64 by the"),
+        ("shape = [3]", "shape = [4]", "16 bytes, but its symbol holds 12"),
+        ('step = "enter:main"', SEEK_BEHIND_A_POINTER, "lies behind a pointer"),
+    ],
+)
+def test_what_does_not_fit_the_debug_information_is_refused(c_program, old, new, says):
+    with pytest.raises(MapError, match=says):
+        place_map(parse_map(C_MAP.replace(old, new), "t"), c_program)

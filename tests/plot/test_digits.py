@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nndbg.chart import braille
 from nndbg.dataset import write_idx
 from nndbg.errors import UsageError
-from nndbg.plot import braille
 from nndbg.plot.digits import TEST_IMAGES, choose, png, read_images, shrink
 from nndbg.plot.metrics import Evaluation, Metrics, Sample
 
@@ -30,7 +30,7 @@ def test_half_of_the_samples_shown_are_wrong_ones(images: np.ndarray):
     chosen = choose(graded(*WRONG, *RIGHT), images, 6)
     assert [s.index for s in chosen.wrong] == [0, 1, 2]
     assert [s.index for s in chosen.right] == [10, 11, 12]
-    assert chosen.says == "10 more are in the metrics"
+    assert chosen.says == "5 more wrong and 5 more right ones are in the metrics"
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,8 @@ def test_half_of_the_samples_shown_are_wrong_ones(images: np.ndarray):
 def test_one_kind_fills_the_places_that_the_other_leaves(images, pairs, wrong: int, right: int):
     chosen = choose(graded(*pairs), images, 6)
     assert (len(chosen.wrong), len(chosen.right)) == (wrong, right)
+    kind = "wrong" if wrong > right else "right"
+    assert chosen.says == f"3 more {kind} ones are in the metrics"
 
 
 def test_samples_without_an_image_are_left_out_and_said(images: np.ndarray):

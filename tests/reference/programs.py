@@ -1,6 +1,7 @@
 """What correct programs do: sums in several orders, fused or not, subnormals flushed or not.
 
-Every function takes and returns float32 arrays; nothing here rounds but as the hardware does.
+Functions take and return float32 arrays, or those of another precision where nothing is fused or
+flushed; nothing here rounds but as the hardware does.
 """
 
 from __future__ import annotations
@@ -111,6 +112,50 @@ def dot_fused(lanes: int) -> Callable[[F32, F32, F32 | None], F32]:
 
 
 DOTS = [*map(dot_by, ORDERS), *map(dot_fused, (1, 4, 16))]
+
+
+# Adam, in the precision of its arrays
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+
+def moments(param, grad, m, v, rest1, rest2):
+    dtype = grad.dtype.type
+    return (
+        dtype(BETA1) * m + rest1 * grad,
+        dtype(BETA2) * v + rest2 * (grad * grad),
+    )
+
+
+def as_published(param, grad, m, v, t, lr):
+    dtype = grad.dtype.type
+    m, v = moments(param, grad, m, v, dtype(1 - BETA1), dtype(1 - BETA2))
+    m_hat, v_hat = m / (1 - dtype(BETA1) ** t), v / (1 - dtype(BETA2) ** t)
+    return param - lr * m_hat / (np.sqrt(v_hat) + dtype(EPSILON)), m, v
+
+
+def with_computed_constants(param, grad, m, v, t, lr):
+    """1 - beta of the rounded beta, beta^t by products, both roots apart, the rate scaled first."""
+    dtype = grad.dtype.type
+    one, b1, b2 = dtype(1), dtype(BETA1), dtype(BETA2)
+    m, v = moments(param, grad, m, v, one - b1, one - b2)
+    power1, power2 = one, one
+    for _ in range(t):
+        power1, power2 = power1 * b1, power2 * b2
+    divisor = np.sqrt(v) / np.sqrt(one - power2) + dtype(EPSILON)
+    return param - (lr / (one - power1)) * m / divisor, m, v
+
+
+def by_interpolation(param, grad, m, v, t, lr):
+    dtype = grad.dtype.type
+    m = m + dtype(1 - BETA1) * (grad - m)
+    v = v + dtype(1 - BETA2) * (grad * grad - v)
+    m_hat = m * (1 / (1 - dtype(BETA1) ** t))
+    divisor = np.sqrt(v * (1 / (1 - dtype(BETA2) ** t))) + dtype(EPSILON)
+    return param - lr * (m_hat / divisor), m, v
+
+
+ADAMS = [as_published, with_computed_constants, by_interpolation]
 
 
 def fractions(array: NDArray) -> NDArray[np.object_]:

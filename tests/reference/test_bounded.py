@@ -10,11 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nndbg.reference import FLOAT32, FLOAT64, Bounded, bounded
+from nndbg.reference import FLOAT32, FLOAT64, Bounded, bounded, summation
 from nndbg.reference.bounded import BoundError, exact
 
 from .inputs import DRAWS
-from .programs import DOTS, ORDERS, flushed, fma, fractions, sequential
+from .programs import (
+    DOTS,
+    ORDERS,
+    dot_by,
+    dot_fused,
+    flushed,
+    fma,
+    fractions,
+    in_lanes,
+    sequential,
+)
 from .proof import DIGITS, assert_covers, largest_share
 
 U = 2.0**-24
@@ -154,6 +164,20 @@ def test_nothing_is_known_of_a_division_by_what_may_be_zero(error: float):
     assert bounded.divide(scalar(1.0), scalar(1.0, error), FLOAT32).error == np.inf
 
 
+@pytest.mark.parametrize("dividend", [0.0, 1.0, -2.0])
+@pytest.mark.parametrize("error", [0.0, 0.5])
+@pytest.mark.parametrize("divisor", [0.0, 0.25])
+def test_a_quotient_by_what_may_be_zero_is_a_number_of_unknown_error(dividend, error, divisor):
+    quotient = bounded.divide(scalar(dividend, error), scalar(divisor, 0.5), FLOAT32)
+    assert np.isfinite(quotient.value)
+    assert quotient.error == np.inf
+
+
+def test_a_quotient_by_what_is_zero_for_certain_is_what_ieee_754_says():
+    assert bounded.divide(scalar(1.0), scalar(0.0), FLOAT32).value == np.inf
+    assert np.isnan(bounded.divide(scalar(0.0), scalar(0.0), FLOAT32).value)
+
+
 @pytest.mark.parametrize("operation", [bounded.add, bounded.multiply])
 def test_nothing_is_known_of_a_result_that_may_overflow(operation):
     assert operation(scalar(LARGEST), scalar(LARGEST), FLOAT32).error == np.inf
@@ -192,7 +216,9 @@ def test_a_sum_in_any_order_is_covered(draw, order):
     for length in (1, 2, 33):
         terms = draw(np.random.default_rng(length), (length, 6))
         result = order(list(terms))
-        assert_covers(bounded.total(exact(terms), 0, FLOAT32), result, fractions(terms).sum(axis=0))
+        assert_covers(
+            summation.total(exact(terms), 0, FLOAT32), result, fractions(terms).sum(axis=0)
+        )
 
 
 @pytest.mark.parametrize("draw", DRAWS, ids=lambda d: d.__name__)
@@ -202,7 +228,7 @@ def test_a_product_of_matrices_in_any_order_is_covered(draw, dot, biased: bool):
     random = np.random.default_rng(5)
     x, W, bias = (draw(random, shape) for shape in ((3, 21), (21, 4), (4,)))
     true = fractions(x) @ fractions(W)
-    expected = bounded.dot(exact(x), exact(W), FLOAT32, exact(bias) if biased else None)
+    expected = summation.dot(exact(x), exact(W), FLOAT32, exact(bias) if biased else None)
     result = dot(x, W, bias if biased else None)
     assert_covers(expected, result, true + fractions(bias) if biased else true)
 
@@ -210,7 +236,7 @@ def test_a_product_of_matrices_in_any_order_is_covered(draw, dot, biased: bool):
 @pytest.mark.parametrize("biased", [False, True], ids=["plain", "biased"])
 def test_a_product_with_no_term_but_zeros_is_known_exactly(biased: bool):
     x, W, bias = np.zeros((2, 5)), np.ones((5, 3)), np.array([0.1, 0.2, 0.3], np.float32)
-    expected = bounded.dot(exact(x), exact(W), FLOAT32, exact(bias) if biased else None)
+    expected = summation.dot(exact(x), exact(W), FLOAT32, exact(bias) if biased else None)
     assert (expected.error <= (1.01 * U * 0.31 if biased else 0) + 3 * TINY).all()
 
 
@@ -219,7 +245,7 @@ def test_a_long_sum_is_covered_where_every_addition_errs_the_same_way():
     for length in (100, 5000):
         terms = np.full((length, 1), U, np.float32)
         terms[0] = 1
-        expected, true = bounded.total(exact(terms), 0, FLOAT32), fractions(terms).sum(axis=0)
+        expected, true = summation.total(exact(terms), 0, FLOAT32), fractions(terms).sum(axis=0)
         assert_covers(expected, sequential(list(terms)), true)
         assert largest_share(expected, sequential(list(terms)), true) > 0.99
 
@@ -228,7 +254,7 @@ def test_a_long_product_is_covered_where_every_addition_errs_the_same_way():
     x = np.full((1, 4000), U, np.float32)
     x[0, 0] = 1
     W = np.ones((4000, 1), np.float32)
-    expected, true = bounded.dot(exact(x), exact(W), FLOAT32), fractions(x) @ fractions(W)
+    expected, true = summation.dot(exact(x), exact(W), FLOAT32), fractions(x) @ fractions(W)
     for dot in DOTS:
         assert_covers(expected, dot(x, W, None), true)
     assert largest_share(expected, DOTS[0](x, W, None), true) > 0.99
@@ -237,7 +263,7 @@ def test_a_long_product_is_covered_where_every_addition_errs_the_same_way():
 @pytest.mark.parametrize("length", [3000, 20_000])
 def test_a_sum_over_many_samples_is_covered(length: int):
     terms = np.random.default_rng(1).random((length, 1), np.float32)
-    expected, true = bounded.total(exact(terms), 0, FLOAT32), fractions(terms).sum(axis=0)
+    expected, true = summation.total(exact(terms), 0, FLOAT32), fractions(terms).sum(axis=0)
     for order in ORDERS:
         assert_covers(expected, order(list(terms)), true)
 
@@ -245,7 +271,7 @@ def test_a_sum_over_many_samples_is_covered(length: int):
 def test_a_bias_costs_a_rounding_more_than_the_product_alone():
     # The product and the sum both lie half way between two numbers, and are rounded down.
     x, b = np.float32([[1 + 2**-12]]), np.float32([U])
-    expected, true = bounded.dot(exact(x), exact(x), FLOAT32, exact(b)), fractions(x) ** 2 + U
+    expected, true = summation.dot(exact(x), exact(x), FLOAT32, exact(b)), fractions(x) ** 2 + U
     for dot in DOTS[:2]:
         result = dot(x, x, b)
         assert_covers(expected, result, true)
@@ -255,9 +281,9 @@ def test_a_bias_costs_a_rounding_more_than_the_product_alone():
 def test_zeros_among_the_terms_cost_nothing():
     random = np.random.default_rng(2)
     x, W = random.random((1, 1000)), random.random((1000, 1))
-    full = bounded.dot(exact(x), exact(W), FLOAT32)
+    full = summation.dot(exact(x), exact(W), FLOAT32)
     x[0, 100:] = 0
-    few, alone = bounded.dot(exact(x), exact(W), FLOAT32), x[0, :100] @ W[:100, 0]
+    few, alone = summation.dot(exact(x), exact(W), FLOAT32), x[0, :100] @ W[:100, 0]
     assert few.error <= FLOAT32.gamma(100) * alone * 1.001 + 1e-30
     assert few.error < full.error / 50
 
@@ -265,14 +291,14 @@ def test_zeros_among_the_terms_cost_nothing():
 @pytest.mark.parametrize("axis", [0, 1, None])
 def test_a_sum_along_an_axis_counts_the_terms_of_that_axis(axis: int | None):
     ones = exact(np.ones((4, 9)))
-    expected = bounded.total(ones, axis, FLOAT32)
+    expected = summation.total(ones, axis, FLOAT32)
     count = {0: 4, 1: 9, None: 36}[axis]
     assert (expected.value == count).all()
     assert np.allclose(expected.error, FLOAT32.gamma(count - 1) * count, rtol=1e-5)
 
 
 def test_the_sum_of_a_single_term_is_that_term():
-    assert bounded.total(exact(np.array([[0.7]])), 0, FLOAT32).error < 1e-15
+    assert summation.total(exact(np.array([[0.7]])), 0, FLOAT32).error < 1e-15
 
 
 @quick
@@ -284,7 +310,7 @@ def test_a_product_of_uncertain_matrices_covers_whatever_they_were(data):
     x = Bounded(random.standard_normal((2, k)), random.random((2, k)) * data.draw(errors))
     W = Bounded(random.standard_normal((k, 2)), random.random((k, 2)) * data.draw(errors))
     b = Bounded(random.standard_normal(2), random.random(2) * data.draw(errors))
-    expected = bounded.dot(x, W, FLOAT32, b)
+    expected = summation.dot(x, W, FLOAT32, b)
     # The extremes are where all terms err the same way.
     for sign in (-1, 1):
         far = [
@@ -300,14 +326,14 @@ def test_a_product_of_uncertain_matrices_covers_whatever_they_were(data):
 @given(st.lists(st.tuples(tame, errors), min_size=1, max_size=8), shares)
 def test_a_sum_of_uncertain_terms_covers_whatever_they_were(terms, share: float):
     uncertain = Bounded(np.array([v for v, _ in terms]), np.array([e for _, e in terms]))
-    expected = bounded.total(uncertain, 0, FLOAT32)
+    expected = summation.total(uncertain, 0, FLOAT32)
     true = sum(Fraction(v) + Fraction(share) * Fraction(e) for v, e in terms)
     assert abs(Fraction(float(expected.value)) - true) <= Fraction(float(expected.error))
 
 
 def test_an_uncertain_zero_is_a_term_like_any_other():
-    certain = bounded.total(exact(np.array([1.0, 0.0, 1.0])), 0, FLOAT32)
-    uncertain = bounded.total(
+    certain = summation.total(exact(np.array([1.0, 0.0, 1.0])), 0, FLOAT32)
+    uncertain = summation.total(
         Bounded(np.array([1.0, 0.0, 1.0]), np.array([0, 1e-3, 0])), 0, FLOAT32
     )
     assert uncertain.error > certain.error + 1e-3 + U * 2
@@ -315,9 +341,11 @@ def test_an_uncertain_zero_is_a_term_like_any_other():
 
 def test_a_sum_of_which_a_part_may_overflow_is_unknown():
     terms = np.array([[LARGEST, 1.0], [LARGEST, 1.0], [-LARGEST, 1.0]])
-    assert bounded.total(exact(terms), 0, FLOAT32).error[0] == np.inf
-    assert bounded.total(exact(terms), 0, FLOAT32).error[1] < 1e-6
-    products = bounded.dot(exact(np.float64([[2.0**100]])), exact(np.float64([[2.0**30]])), FLOAT32)
+    assert summation.total(exact(terms), 0, FLOAT32).error[0] == np.inf
+    assert summation.total(exact(terms), 0, FLOAT32).error[1] < 1e-6
+    products = summation.dot(
+        exact(np.float64([[2.0**100]])), exact(np.float64([[2.0**30]])), FLOAT32
+    )
     assert products.error == np.inf
 
 
@@ -325,10 +353,81 @@ def test_a_sum_of_which_a_part_may_overflow_is_unknown():
 def test_float64_programs_have_bounds_too(draw):
     random = np.random.default_rng(3)
     x, W = (draw(random, s).astype(np.float64) / 3 for s in ((2, 40), (40, 3)))
-    expected = bounded.dot(exact(x, FLOAT64), exact(W, FLOAT64), FLOAT64)
+    expected = summation.dot(exact(x, FLOAT64), exact(W, FLOAT64), FLOAT64)
     result = sequential([x[:, k, None] * W[None, k] for k in range(40)])
     assert_covers(expected, result, fractions(x) @ fractions(W))
     assert (expected.error <= 1e-13 * (np.abs(x) @ np.abs(W)) + 1e-300).all()
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("lanes", [1, 4, 8, 16, 64])
+def test_a_sum_over_so_many_accumulators_is_covered_by_its_tighter_bound(draw, lanes: int):
+    for length in (1, 5, 40, 130):
+        terms = draw(np.random.default_rng(length), (length, 4))
+        true = fractions(terms).sum(axis=0)
+        expected = summation.total(exact(terms), 0, FLOAT32, accumulators=lanes)
+        assert_covers(expected, in_lanes(lanes)(list(terms)), true)
+        x, W = draw(np.random.default_rng(1), (2, length)), terms
+        product = summation.dot(exact(x), exact(W), FLOAT32, accumulators=lanes)
+        assert_covers(product, dot_fused(lanes)(x, W, None), fractions(x) @ fractions(W))
+        assert_covers(product, dot_by(in_lanes(lanes))(x, W, None), fractions(x) @ fractions(W))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_the_tighter_bound_is_used_up_where_all_roundings_add_up(backwards: bool):
+    # Each partial sum loses all its terms but the first, half an ulp at a time.
+    lanes, each = 8, 500
+    terms = np.full((lanes * each, 1), U, np.float32)
+    terms[:lanes] = 1
+    partial = [sequential(list(terms[lane::lanes])) for lane in range(lanes)]
+    result = sequential(partial[::-1] if backwards else partial)
+    expected = summation.total(exact(terms), 0, FLOAT32, accumulators=lanes)
+    true = fractions(terms).sum(axis=0)
+    assert_covers(expected, result, true)
+    assert largest_share(expected, result, true) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("length", "zeros", "accumulators", "roundings"),
+    [
+        (784, 0, 0, 783),
+        (784, 0, 1, 783),
+        (784, 0, 16, 48 + 15),
+        (784, 0, 783, 1 + 782),
+        (784, 0, 10_000, 783),
+        (100, 90, 16, 9),
+        (100, 98, 4, 1),
+        (64, 0, 8, 7 + 7),
+    ],
+)
+def test_the_roundings_of_a_split_sum_are_those_within_and_between(
+    length: int, zeros: int, accumulators: int, roundings: int
+):
+    ones = np.ones(length)
+    ones[length - zeros :] = 0
+    expected = summation.total(exact(ones), 0, FLOAT32, accumulators=accumulators)
+    allowed = FLOAT32.gamma(roundings) * (length - zeros)
+    assert allowed <= expected.error <= allowed * (1 + 1e-5)
+
+
+def test_zeros_may_lie_so_that_all_other_terms_fall_to_one_accumulator():
+    terms = np.zeros((64, 1), np.float32)
+    terms[::8, 0] = [1, U, U, U, U, U, U, U]
+    expected = summation.total(exact(terms), 0, FLOAT32, accumulators=8)
+    true = fractions(terms).sum(axis=0)
+    assert_covers(expected, in_lanes(8)(list(terms)), true)
+    assert largest_share(expected, in_lanes(8)(list(terms)), true) > 0.9
+
+
+@quick
+@given(v=st.floats(0, 1e30), e=st.floats(0, 1e30), share=shares)
+def test_a_root_of_an_uncertain_number_is_covered(v: float, e: float, share: float):
+    expected = bounded.square_root(scalar(v, e), FLOAT32)
+    with mpmath.workdps(DIGITS):
+        at = within(scalar(v, e), share)
+        true = mpmath.sqrt(max(mpmath.mpf(at.numerator) / at.denominator, 0))
+        for result in (np.float32(float(true)), flushed(np.float32(float(true)))):
+            assert abs(float(result) - expected.value) <= expected.error
 
 
 # Functions
@@ -415,5 +514,5 @@ def test_the_largest_of_uncertain_numbers_is_covered_whichever_it_is(numbers, at
 @pytest.mark.parametrize("share", [2.0, 1.01])
 def test_an_error_beyond_the_bound_of_a_tight_case_is_beyond_it(share: float):
     terms = exact(np.array([[1.0], [U]]))
-    expected = bounded.total(terms, 0, FLOAT32)
+    expected = summation.total(terms, 0, FLOAT32)
     assert share * U > expected.error >= U

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nndbg.reference import FLOAT32, KINDS
+from nndbg.reference import FLOAT32, KINDS, Bounded
 
 from .inputs import DRAWS
-from .programs import DOTS, ORDERS, fractions
+from .programs import DOTS, ORDERS, dot_fused, fractions
 from .proof import assert_covers
 
 SAMPLES, INPUTS, OUTPUTS = 5, 19, 4
@@ -66,6 +66,71 @@ def test_a_gradient_that_updates_at_once_is_covered(dot, draw):
     x, grad, param = operands.values()
     exact = fractions(param) - (fractions(x.T) @ fractions(grad)) * fractions(np.asarray(lr))[()]
     assert_covers(expected, param - lr * dot(x.T, grad, None), exact)
+
+
+ACCUMULATING = {
+    "dense_grad_weight_accumulate": {
+        "x": (SAMPLES, INPUTS),
+        "grad": (SAMPLES, OUTPUTS),
+        "dW": (INPUTS, OUTPUTS),
+    },
+    "dense_grad_input_accumulate": {
+        "grad": (SAMPLES, OUTPUTS),
+        "W": (INPUTS, OUTPUTS),
+        "dx": (SAMPLES, INPUTS),
+    },
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("dot", DOTS, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("kind", ACCUMULATING)
+def test_a_gradient_that_is_added_to_what_was_there_is_covered(kind: str, dot, draw):
+    random = np.random.default_rng(14)
+    operands = {name: draw(random, shape) for name, shape in ACCUMULATING[kind].items()}
+    first, second, held = operands.values()
+    left, right = (first.T, second) if "weight" in kind else (first, second.T)
+    (expected,) = KINDS[kind].compute(operands, FLOAT32, {}).values()
+    exact = fractions(left) @ fractions(right) + fractions(held)
+    for result in (dot(left, right, held), held + dot(left, right, None)):
+        assert_covers(expected, result, exact)
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("order", ORDERS, ids=lambda o: o.__name__)
+def test_a_bias_gradient_that_is_added_to_what_was_there_is_covered(order, draw):
+    random = np.random.default_rng(15)
+    grad, db = draw(random, (64, 3)), draw(random, (3,))
+    kind = KINDS["dense_grad_bias_accumulate"]
+    expected = kind.compute({"grad": grad, "db": db}, FLOAT32, {})["db"]
+    exact = fractions(grad).sum(axis=0) + fractions(db)
+    for result in (db + order(list(grad)), order([db, *grad])):
+        assert_covers(expected, result, exact)
+
+
+@pytest.mark.parametrize("kind", [*OPERANDS, *ACCUMULATING])
+@pytest.mark.parametrize("lanes", [4, 16])
+def test_stated_accumulators_make_a_tighter_bound_that_covers(kind: str, lanes: int):
+    random = np.random.default_rng(16)
+    long = {SAMPLES: 200, INPUTS: 300, OUTPUTS: 160}
+    shapes = {**OPERANDS, **ACCUMULATING}[kind]
+    operands = {
+        name: random.random([long[extent] for extent in shape], np.float32)
+        for name, shape in shapes.items()
+    }
+    (loose,), (tight,) = (
+        KINDS[kind].compute(operands, FLOAT32, {"accumulators": n}).values() for n in (0, lanes)
+    )
+    assert (tight.error < loose.error / 2).all()
+    first, second, *held = operands.values()
+    left = first.T if "weight" in kind else first
+    right = second.T if "input" in kind else second
+    result = dot_fused(lanes)(left[:3], right[:, :2], None)
+    exact = fractions(left[:3]) @ fractions(right[:, :2])
+    if held:
+        part = held[0][:2] if held[0].ndim == 1 else held[0][:3, :2]
+        result, exact = result + part, exact + fractions(part)
+    assert_covers(Bounded(tight.value[:3, :2], tight.error[:3, :2]), result, exact)
 
 
 def test_a_layer_of_exact_sums_is_known_to_its_roundings():

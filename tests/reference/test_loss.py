@@ -20,6 +20,9 @@ LOGITS = {
     "two classes": lambda r: r.standard_normal((7, 2)),
     "one sample": lambda r: r.standard_normal((1, 10)),
     "sure of the right class": lambda r: np.eye(7) * 20 - 10,
+    "large": lambda r: r.standard_normal((7, 10)) * 3 + 40,
+    "one large sample": lambda r: r.standard_normal((1, 10)) * 3 + 60,
+    "large and equal": lambda r: np.full((1, 10), 80.3),
 }
 
 
@@ -49,8 +52,21 @@ def loss_from_p(z: np.ndarray, y: np.ndarray, order: Sum, off: int) -> np.ndarra
     return -logarithm(p[np.arange(len(z)), y], off)
 
 
+def loss_without_maximum(z: np.ndarray, y: np.ndarray, order: Sum, off: int) -> np.ndarray:
+    return logarithm(order(list(exponentials(z, off).T)), off) - z[np.arange(len(z)), y]
+
+
+def loss_from_log_sum_exp(z: np.ndarray, y: np.ndarray, order: Sum, off: int) -> np.ndarray:
+    most = z.max(axis=1)
+    sums = order(list(exponentials(z - most[:, None], off).T))
+    return (most + logarithm(sums, off)) - z[np.arange(len(z)), y]
+
+
+LOSSES = [loss_from_logits, loss_from_p, loss_without_maximum, loss_from_log_sum_exp]
+
+
 @pytest.mark.parametrize("logits", LOGITS)
-@pytest.mark.parametrize("losses", [loss_from_logits, loss_from_p])
+@pytest.mark.parametrize("losses", LOSSES)
 @pytest.mark.parametrize("off", [0, 3], ids=["rounded", "off by 3"])
 @pytest.mark.parametrize("order", ORDERS, ids=lambda o: o.__name__)
 def test_the_loss_by_either_formula_is_covered(logits: str, losses, off: int, order: Sum):
@@ -142,3 +158,29 @@ def test_an_uncertain_softmax_gives_an_uncertain_gradient():
     grad = KINDS["softmax_cross_entropy_grad"].compute({"p": p, "y": y}, FLOAT32, {})["grad"]
     assert (grad.error >= 0.5 / 4).all()
     assert (grad.error <= 0.5 / 4 * 1.001).all()
+
+
+@pytest.mark.parametrize("logits", LOGITS)
+@pytest.mark.parametrize("error", [1e-7, 0.01, 1.0])
+def test_the_loss_and_softmax_of_uncertain_logits_cover_whatever_they_were(logits, error: float):
+    z, y = draw(logits)
+    random = np.random.default_rng(22)
+    errors = random.random(z.shape) * error
+    uncertain = Bounded(z.astype(np.float64), errors)
+    loss = KINDS["cross_entropy"].compute({"z": uncertain, "y": y}, FLOAT32, {"exp_ulps": 0.5})
+    p = KINDS["softmax"].compute({"z": uncertain}, FLOAT32, {"exp_ulps": 0.5})
+    chosen = np.arange(z.shape[1]) == y[:, None]
+    # At the extremes all logits move for the label or against it.
+    for sign in (np.where(chosen, 1, -1), np.where(chosen, -1, 1), random.choice([-1, 1], z.shape)):
+        moved = (z + sign * errors).astype(np.float32)
+        moved = np.clip(moved, z - errors, z + errors)
+        with mpmath.workdps(DIGITS):
+            true = exact_softmax(moved)
+            gap = np.abs(true - p["p"].value)
+            assert (gap <= p["p"].error).all()
+            true = -sum(map(mpmath.log, true[np.arange(len(z)), y])) / len(z)
+            assert abs(true - loss["loss"].value) <= loss["loss"].error
+        programs = exponentials(moved - moved.max(axis=1, keepdims=True), 0).astype(np.float32)
+        result = programs / programs.sum(axis=1, keepdims=True)
+        assert (np.abs(result - p["p"].value) <= p["p"].error).all()
+    assert loss["loss"].error < 2.1 * error + 1e-4

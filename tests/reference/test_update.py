@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 
-from nndbg.reference import FLOAT32, KINDS
+from nndbg.reference import FLOAT32, FLOAT64, KINDS
 
 from .inputs import DRAWS
-from .programs import flushed, fma, fractions
-from .proof import assert_covers, largest_share
+from .programs import ADAMS, BETA1, BETA2, EPSILON, flushed, fma, fractions, moments
+from .proof import DIGITS, assert_covers, largest_share
 
 LR = np.float32(0.01)
 
@@ -106,3 +107,75 @@ def test_momentum_with_the_velocity_of_the_step_before_is_beyond_the_bound():
     }
     results = KINDS["sgd_momentum"].compute(operands, FLOAT32, {})
     assert abs(1 - 0.01 * 0.25 - results["param"].value[0]) > results["param"].error[0]
+
+
+# Adam
+
+FORMATS = {np.float32: FLOAT32, np.float64: FLOAT64}
+
+
+def state(draw, dtype: type) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(45)
+    arrays = {name: draw(random, (6, 5)) for name in ("param", "grad", "m", "v")}
+    arrays["v"] = np.abs(arrays["v"])
+    return {name: array.astype(dtype) for name, array in arrays.items()}
+
+
+def exact_adam(param, grad, m, v, t: int, lr: float) -> tuple:
+    """What Adam makes of one element, by mpmath."""
+    param, grad, m, v, b1, b2, lr = (
+        mpmath.mpf(float(a)) for a in (param, grad, m, v, BETA1, BETA2, lr)
+    )
+    m = b1 * m + (1 - b1) * grad
+    v = b2 * v + (1 - b2) * grad**2
+    root = mpmath.sqrt(v / (1 - b2**t))
+    return param - lr * m / (1 - b1**t) / (root + mpmath.mpf(EPSILON)), m, v
+
+
+@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("draw", [d for d in DRAWS if d.__name__ != "of_huge_range"])
+@pytest.mark.parametrize("update", ADAMS)
+@pytest.mark.parametrize("t", [1, 2, 100])
+def test_adam_is_covered_however_it_is_computed(t: int, update, draw, dtype: type):
+    arrays, lr = state(draw, dtype), dtype(0.001)
+    with np.errstate(all="ignore"):
+        results = update(*arrays.values(), t, lr)
+    expected = KINDS["adam"].compute(
+        {**arrays, "lr": np.asarray(lr), "step": np.asarray(t)}, FORMATS[dtype], {}
+    )
+    exact = [np.empty((6, 5), object) for _ in range(3)]
+    with mpmath.workdps(DIGITS):
+        for index in np.ndindex(6, 5):
+            numbers = exact_adam(*(a[index] for a in arrays.values()), t, float(lr))
+            for array, number in zip(exact, numbers, strict=True):
+                array[index] = number
+        for name, result, true in zip(("param", "m", "v"), results, exact, strict=True):
+            assert result.dtype == dtype
+            assert_covers(expected[name], result, true)
+
+
+@pytest.mark.parametrize(("step", "first"), [(1, 1), (0, 0), (8, 8)])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint32, np.float32])
+def test_the_first_update_of_adam_is_where_its_count_begins(step: int, first: int, dtype: type):
+    arrays = {name: np.float32([0.5]) for name in ("param", "grad")}
+    arrays |= {name: np.float32([0]) for name in ("m", "v")}
+    operands = {**arrays, "lr": np.asarray(LR), "step": np.asarray(step, dtype)}
+    param = KINDS["adam"].compute(operands, FLOAT32, {"first": first})["param"]
+    # At first m / sqrt(v) is the sign of the gradient.
+    assert param.value == pytest.approx([0.49], rel=1e-6)
+    # 1 - beta2 of a rounded beta2 is off by a thousand units, at worst.
+    assert param.error < 3000 * 2.0**-24 * LR
+
+
+@pytest.mark.parametrize("fault", ["no correction", "another step", "epsilon inside"])
+def test_a_faulty_adam_is_beyond_the_bound(fault: str):
+    numbers = {"param": 0.5, "grad": 1e-5, "m": 2e-5, "v": 1e-10}
+    arrays = {name: np.float32([number]) for name, number in numbers.items()}
+    operands = {**arrays, "lr": np.asarray(LR), "step": np.asarray(5)}
+    expected = KINDS["adam"].compute(operands, FLOAT32, {})["param"]
+    m, v = moments(*arrays.values(), np.float32(0.1), np.float32(0.001))
+    t = 4 if fault == "another step" else 5
+    d1, d2 = (1, 1) if fault == "no correction" else (1 - 0.9**t, 1 - 0.999**t)
+    root = np.sqrt(v / d2 + 1e-8) if fault == "epsilon inside" else np.sqrt(v / d2) + 1e-8
+    wrong = 0.5 - 0.01 * (m / d1) / root
+    assert abs(wrong - expected.value) > 5 * expected.error

@@ -69,6 +69,19 @@ def test_the_first_wrong_output_is_named(wrong):
     assert {"diagnosis", "culprit"} <= first.keys()
 
 
+def test_the_place_where_the_first_wrong_op_is_complete_is_told(mixed):
+    assert document(mixed)["first"]["boundary"] == {
+        "address": "0x4019a3",
+        "function": "forward",
+        "file": "asm/forward.asm",
+        "line": 60,
+    }
+
+
+def test_a_place_that_is_not_known_is_null(wrong):
+    assert document(wrong)["first"]["boundary"] is None
+
+
 def test_where_all_agrees_there_is_no_first(verdict):
     found = document(Report("p", (0,), (verdict(0),)))
     assert found["agrees"] is True
@@ -109,3 +122,17 @@ def test_a_number_has_all_its_digits(verdict):
     value = 0.1 + 2**-50
     worst = document(Report("p", (0,), (verdict(0, actual=value),)))["verdicts"][0]["worst"]
     assert worst["actual"] == value
+
+
+def test_what_else_is_to_be_known_is_in_it(verdict):
+    assert document(Report("p", (0,), (verdict(0),), says="Found by looking."))["says"] == (
+        "Found by looking."
+    )
+
+
+def test_every_verdict_has_a_line(wrong):
+    lines = render(wrong).splitlines()
+    assert [json.loads(line.strip().rstrip(","))["op"] for line in lines if '"kind"' in line] == [
+        "dense1",
+        "dense2",
+    ]

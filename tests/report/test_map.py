@@ -30,6 +30,7 @@ def test_it_shows_every_address(placed: PlacedMap):
     places = [*placed.places.values(), *placed.size_places.values()]
     addresses = {place.address for place in places}
     addresses |= {a for found in placed.done.values() for a in found}
+    addresses |= {a for found in placed.enter.values() for a in found}
     for address in addresses:
         assert f"{address:#x}" in shown
 

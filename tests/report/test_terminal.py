@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from io import StringIO
 
 import pytest
@@ -10,7 +11,8 @@ from rich.console import Console
 
 from nndbg.compare import Mode, Status
 from nndbg.report import Report
-from nndbg.report.as_terminal import SYMBOLS, show
+from nndbg.report.as_terminal import show
+from nndbg.report.words import SIGNS
 from nndbg.report.write import RENDERERS
 
 SYMBOL = {
@@ -35,7 +37,7 @@ def line(report: Report, op: str) -> str:
 def test_every_status_has_its_symbol(verdict, status: Status):
     report = Report("p", (0,), (verdict(0, status=status),))
     assert line(report, "dense2")[0] == SYMBOL[status]
-    assert set(SYMBOLS) == set(Status)
+    assert set(SIGNS) == set(Status)
 
 
 def test_the_steps_of_one_output_share_a_line(verdict):
@@ -115,7 +117,7 @@ def test_agreement_is_told_in_a_line(verdict):
 
 
 @pytest.mark.parametrize(
-    ("steps", "words"), [((), "steps none"), ((4,), "step 4"), ((0, 1), "steps 0-1")]
+    ("steps", "words"), [((), "no whole step"), ((4,), "step 4"), ((0, 1), "steps 0-1")]
 )
 def test_the_steps_are_counted(verdict, steps: tuple[int, ...], words: str):
     assert f"p, {words}: " in text(Report("p", steps, (verdict(0),)))
@@ -128,6 +130,28 @@ def test_what_was_not_checked_is_counted_apart(verdict):
 
 def test_an_error_is_told(verdict):
     assert "it crashed" in text(Report("p", (0,), (verdict(0),), "it crashed"))
+
+
+def test_a_report_with_nothing_in_it_is_no_table_and_no_agreement():
+    assert text(Report("p", (), ())) == "p, no whole step: nothing was checked\n"
+    told = text(Report("p", (), (), "it crashed"))
+    assert told == "it crashed\np, no whole step: nothing was checked\n"
+
+
+def test_what_could_not_be_checked_is_told_with_the_reason(mixed):
+    told = text(mixed)
+    assert "h after relu could not be checked in step 1: float32 overflows\n" in told
+    assert told.endswith("bin/prog, steps 0-2: 2 of 9 outputs are wrong, 1 unchecked\n")
+
+
+def test_the_line_at_which_the_first_wrong_op_is_complete_is_told(mixed):
+    assert "dense2 is complete at asm/forward.asm:60 in forward (0x4019a3)\n" in text(mixed)
+
+
+def test_hostile_text_stays_text(infested):
+    told = text(infested)
+    assert not {unicodedata.category(c) for c in told.replace("\n", "")} & {"Cc", "Cf", "Cs"}
+    assert "1 of 2 outputs are wrong, 1 unchecked" in told
 
 
 @pytest.mark.parametrize("mark", ["[red]x[/red]", "[/]", "[link=http://x]y[/link]", ":warning:"])
@@ -157,3 +181,9 @@ def test_a_narrow_terminal_loses_no_op(verdict):
     show(report, Console(file=screen, width=40))
     for n in range(3):
         assert f"layer_number_{n}" in screen.getvalue()
+
+
+def test_what_else_is_to_be_known_is_said(verdict):
+    report = Report("p", (0,), (verdict(0),), says="Found by\x1b looking.")
+    assert "Found by\\x1b looking.\n" in text(report)
+    assert "Found" not in text(Report("p", (0,), (verdict(0),)))

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from nndbg.compare import Status
 from nndbg.errors import UsageError
 from nndbg.report import Report
 from nndbg.report.write import RENDERERS, write_report
+
+from .conftest import Once
 
 
 @pytest.fixture
@@ -31,6 +34,22 @@ def test_with_a_path_it_goes_there_alone(report, capsys, tmp_path: Path, form: s
     assert path.read_text() == RENDERERS[form](report)
     assert capsys.readouterr().out == ""
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("form", RENDERERS)
+def test_no_output_costs_another_pass_through_the_verdicts(verdict, form: str):
+    passes = []
+    for count in (1, 30):
+        verdicts = Once(
+            tuple(
+                verdict(step, f"op{n}", status)
+                for step, status in enumerate((Status.DIVERGED, Status.UNCHECKED))
+                for n in range(count)
+            )
+        )
+        RENDERERS[form](Report("p", (0, 1), verdicts, "it crashed"))
+        passes.append(verdicts.passes)
+    assert passes[0] == passes[1] < 10
 
 
 def test_a_file_that_is_there_is_replaced(report, tmp_path: Path):

@@ -8,6 +8,7 @@ from nndbg.compare import Mode, Status, Subject, judge
 from nndbg.layermap import Buffer, parse_map
 from nndbg.ledger import Observation
 from nndbg.reference import Bounded
+from nndbg.reference.bounded import whole
 from nndbg.session import Session
 from nndbg.tui.tensor import tensor, verdict_on
 
@@ -48,6 +49,15 @@ def test_the_wrong_elements_are_those_of_the_verdict(observations):
     assert found.wrong.sum() == observations["dense2"].verdicts[0].bad == 4
     assert found.wrong[:, 1].all()
     assert not of(observations["dense1"], "z1").wrong.any()
+
+
+def test_integers_that_floats_cannot_tell_apart_are_compared_as_integers(observations):
+    actual = np.array([2**53 + 1, 7], np.int64)
+    found, verdicts = with_shape(
+        observations["dense1"], actual, whole(np.array([2**53, 7], np.int64))
+    )
+    assert verdicts[0].bad == 1
+    assert found.wrong.ravel().tolist() == [True, False]
 
 
 def test_what_is_not_finite_is_wrong_exactly_where_the_comparison_says_so(observations):

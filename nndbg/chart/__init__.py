@@ -1,0 +1,1 @@
+"""Charts for a terminal: axes, braille, and lines drawn on them."""

@@ -1,0 +1,8 @@
+"""From a wrong number to the instruction that made it."""
+
+from nndbg.culprit.accuse import accuse
+from nndbg.culprit.model import Blame, Write
+from nndbg.culprit.places import parse_place
+from nndbg.culprit.watch import writes_of
+
+__all__ = ["Blame", "Write", "accuse", "parse_place", "writes_of"]

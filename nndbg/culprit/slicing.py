@@ -1,0 +1,224 @@
+"""What a number was made of: a backward slice over the instructions that really ran.
+
+Source of the idea: Korel and Laski, "Dynamic program slicing" (1988). Effective addresses are known
+for each instruction, so memory is followed byte by byte, and vector registers lane by lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from nndbg.culprit.decode import Access, Disassembly, Instruction
+from nndbg.culprit.lanes import ALL, Mask, Sources, sources, written
+from nndbg.inferior.stepper import Steps
+
+_OUTSIDE = -1
+
+
+class Trace:
+    """The instructions that ran, in order, with the registers before each."""
+
+    def __init__(self, steps: Steps, code: Disassembly, offset: int) -> None:
+        self.steps = steps
+        self.code = code
+        self.offset = offset
+        self.addresses = [int(a) - offset for a in steps.addresses]
+        known = {address: code.at(address) for address in set(self.addresses)}
+        self.instructions: list[Instruction | None] = [known[a] for a in self.addresses]
+        self._registers: dict[int, dict[str, int]] = {}
+        self._stores: list[tuple[int, int, int]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.addresses)
+
+    def registers(self, index: int) -> dict[str, int]:
+        """Return the registers before an instruction; rip and none as addresses use them."""
+        found = self._registers.get(index)
+        if found is None:
+            found = self.steps.at(index)
+            found["rip"], found["none"] = self.offset, 0
+            self._registers[index] = found
+        return found
+
+    def span(self, index: int, access: Access) -> range:
+        """Return the bytes that a memory operand of an instruction covered."""
+        begin = access.address(self.registers(index))
+        instruction = self.instructions[index]
+        if instruction is not None and instruction.stack < 0 and access.base == "rsp":
+            # A push writes below the stack pointer that it finds.
+            begin = self.registers(index)["rsp"] + instruction.stack
+        return range(begin, begin + access.size)
+
+    @property
+    def stores(self) -> list[tuple[int, int, int]]:
+        """Every store: index, first byte, behind the last."""
+        if self._stores is None:
+            self._stores = []
+            for index, instruction in enumerate(self.instructions):
+                if instruction is not None and (access := instruction.store) is not None:
+                    span = self.span(index, access)
+                    self._stores.append((index, span.start, span.stop))
+        return self._stores
+
+    def last_store(self, begin: int, end: int, before: int | None = None) -> int | None:
+        """Return the last instruction that stored into these bytes."""
+        for index, start, stop in reversed(self.stores):
+            if start < end and begin < stop and (before is None or index < before):
+                return index
+        return None
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """Bytes that were loaded as they lay in memory when the trace began."""
+
+    index: int
+    address: int
+    size: int
+
+
+@dataclass
+class Slice:
+    """The instructions that a value was made by, by index; `leaves` are what they loaded.
+
+    `feeds` says which later instructions of the slice took what an earlier one made. `live` are
+    registers that held part of it when the trace began. `loose` are instructions at which more may
+    have been followed than counts.
+    """
+
+    nodes: set[int] = field(default_factory=set)
+    leaves: list[Leaf] = field(default_factory=list)
+    feeds: dict[int, set[int]] = field(default_factory=dict)
+    live: set[str] = field(default_factory=set)
+    loose: set[int] = field(default_factory=set)
+
+    @property
+    def ordered(self) -> list[int]:
+        """The instructions in the order in which they ran."""
+        return sorted(self.nodes)
+
+
+class _Wanted:
+    """What is still looked for on the way back: bytes of registers and of memory, and for whom."""
+
+    def __init__(self) -> None:
+        self.registers: dict[str, dict[int, Mask]] = {}
+        self.memory: dict[int, set[int]] = {}
+
+    def take_register(self, name: str, mask: Mask) -> dict[int, Mask]:
+        """Return who wanted bytes of a register, which are looked for no more."""
+        found: dict[int, Mask] = {}
+        rest: dict[int, Mask] = {}
+        for user, wanted in self.registers.pop(name, {}).items():
+            if wanted & mask:
+                found[user] = wanted & mask
+            if wanted & ~mask:
+                rest[user] = wanted & ~mask
+        if rest:
+            self.registers[name] = rest
+        return found
+
+    def take_memory(self, span: range) -> tuple[set[int], Mask]:
+        users: set[int] = set()
+        mask = 0
+        for number, at in enumerate(span):
+            wanting = self.memory.pop(at, None)
+            if wanting:
+                users |= wanting
+                mask |= 1 << number
+        return users, mask
+
+    def want(self, user: int, found: Sources, trace: Trace) -> None:
+        for name, mask in found.registers:
+            users = self.registers.setdefault(name, {})
+            users[user] = users.get(user, 0) | mask
+        for access, mask in found.memory:
+            for number, at in enumerate(trace.span(user, access)):
+                if mask >> number & 1:
+                    self.memory.setdefault(at, set()).add(user)
+
+
+def value_slice(trace: Trace, store: int, begin: int, end: int) -> Slice:
+    """Return how the bytes begin to end were made, that the instruction `store` wrote."""
+    wanted = _Wanted()
+    for at in range(begin, end):
+        wanted.memory[at] = {_OUTSIDE}
+    return _back(trace, store, wanted)
+
+
+def address_slice(trace: Trace, index: int, registers: Iterable[str]) -> Slice:
+    """Return how `registers` came to what they held before the instruction `index`."""
+    wanted = _Wanted()
+    for name in registers:
+        if name != "rip":
+            wanted.registers[name] = {_OUTSIDE: ALL}
+    return _back(trace, index - 1, wanted)
+
+
+def _back(trace: Trace, start: int, wanted: _Wanted) -> Slice:
+    result = Slice()
+    instructions = trace.instructions
+    for index in range(start, -1, -1):
+        if not wanted.registers and not wanted.memory:
+            break
+        instruction = instructions[index]
+        if instruction is None:
+            continue
+        _visit(trace, index, instruction, wanted, result)
+    result.live = set(wanted.registers)
+    loads: dict[int, list[int]] = {}
+    for at, users in wanted.memory.items():
+        for user in users:
+            loads.setdefault(user, []).append(at)
+    for user, bytes_read in loads.items():
+        if user != _OUTSIDE:
+            result.leaves += _runs(user, sorted(bytes_read))
+    result.leaves.sort(key=lambda leaf: leaf.index)
+    return result
+
+
+def _visit(
+    trace: Trace, index: int, instruction: Instruction, wanted: _Wanted, result: Slice
+) -> None:
+    asked: list[tuple[str, Mask]] = []
+    users: set[int] = set()
+    for name in instruction.writes:
+        if name in wanted.registers and name != "rsp":
+            mask = written(instruction, name)
+            taken = wanted.take_register(name, mask)
+            if taken:
+                whole = 0
+                for part in taken.values():
+                    whole |= part
+                asked.append((name, whole))
+                users |= taken.keys()
+    store = instruction.store
+    if store is not None and wanted.memory:
+        span = trace.span(index, store)
+        if any(at in wanted.memory for at in span):
+            takers, mask = wanted.take_memory(span)
+            users |= takers
+            asked.append(("", mask))
+    if not asked:
+        return
+    result.nodes.add(index)
+    for user in users:
+        if user != _OUTSIDE:
+            result.feeds.setdefault(index, set()).add(user)
+    for name, mask in asked:
+        found = sources(instruction, name, mask)
+        if found.is_loose:
+            result.loose.add(index)
+        wanted.want(index, found, trace)
+
+
+def _runs(user: int, bytes_read: list[int]) -> list[Leaf]:
+    """Return the stretches of bytes without gaps."""
+    found: list[Leaf] = []
+    for at in bytes_read:
+        if found and found[-1].address + found[-1].size == at:
+            found[-1] = Leaf(user, found[-1].address, found[-1].size + 1)
+        else:
+            found.append(Leaf(user, at, 1))
+    return found

@@ -1,0 +1,37 @@
+"""Reads the few registers that audits look at, with one command."""
+
+from __future__ import annotations
+
+from nndbg.audit import Registers
+from nndbg.inferior.process import Inferior
+
+_SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
+_CORE = ("rsp", "eflags")
+_CONTROL = ("mxcsr", "fctrl")
+# The upper halves of ymm0 to ymm15, which vzeroupper clears; GDB has them by these names.
+_UPPER = tuple(f"ymm{number}h" for number in range(16))
+_DIRECTION = 1 << 10
+
+
+class RegisterReader:
+    """Reads the registers of the thread that stopped, as far as this machine has them."""
+
+    def __init__(self, inferior: Inferior) -> None:
+        self._inferior = inferior
+        numbers = inferior.register_numbers()
+        wanted = (*_SAVED, *_CORE, *_CONTROL, *_UPPER)
+        self._numbers = {name: numbers[name] for name in wanted if name in numbers}
+
+    def read(self) -> Registers | None:
+        """Return the registers as they are at this stop, None where they cannot be had."""
+        values = self._inferior.registers(self._numbers)
+        if not values.keys() >= {*_SAVED, *_CORE}:
+            return None
+        return Registers(
+            saved={name: values[name] for name in _SAVED},
+            stack=values["rsp"],
+            direction=bool(values["eflags"] & _DIRECTION),
+            mxcsr=values.get("mxcsr"),
+            x87=values.get("fctrl"),
+            upper=tuple(n for n, name in enumerate(_UPPER) if values.get(name)),
+        )
