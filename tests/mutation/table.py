@@ -27,11 +27,11 @@ def markdown(results: Sequence[Result], seed: int) -> str:
     """Return the tables and lists; reasons come from reasons.toml."""
     reasons = _read_reasons()
     wrong = [r for r in results if r.outcome is Outcome.WRONG]
-    named = [r for r in wrong if r.is_culprit_right is not None]
+    guilty = [r for r in wrong if r.caught and r.has_a_guilty_line]
     parts = [
         f"`python -m tests.mutation --count {len(results)} --seed {seed}`: {len(results)} mutants "
         f"of {len({r.file for r in results})} files.",
-        _sentence(wrong, named),
+        _sentence(wrong, guilty),
         _outcomes(results),
         _operators(results),
     ]
@@ -50,9 +50,9 @@ def markdown(results: Sequence[Result], seed: int) -> str:
             _judged_and_told,
         ),
         (
-            "Caught, with a culprit in another file",
-            [r for r in named if not r.is_culprit_right],
-            lambda r: ", ".join(f"{s.culprit}:{s.culprit_line}" for s in r.told if s.culprit),
+            "Caught, and the changed line is no culprit",
+            [r for r in guilty if r.culprit_rank is None],
+            _accused,
         ),
         ("Killed, and nndbg says nothing", silent, lambda r: r.killed or ""),
         (
@@ -73,18 +73,18 @@ def markdown(results: Sequence[Result], seed: int) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _sentence(wrong: Sequence[Result], named: Sequence[Result]) -> str:
+def _sentence(wrong: Sequence[Result], guilty: Sequence[Result]) -> str:
     caught = sum(r.caught for r in wrong)
     right = sum(bool(r.is_first_op_right) for r in wrong)
-    text = (
+    first = sum(r.culprit_rank == 0 for r in guilty)
+    listed = sum(r.culprit_rank is not None for r in guilty)
+    return (
         f"Of {len(wrong)} mutants with a wrong number in a checked buffer nndbg caught "
         f"{_share(caught, len(wrong))}, and it named the right op first for "
-        f"{_share(right, len(wrong))}."
+        f"{_share(right, len(wrong))}. In {len(guilty)} of those that it caught an instruction was "
+        f"changed: the culprit is its line for {_share(first, len(guilty))}, and it is among the "
+        f"five for {_share(listed, len(guilty))}."
     )
-    if named:
-        file = _share(sum(bool(r.is_culprit_right) for r in named), len(named))
-        text += f" It named a culprit for {len(named)}, in the mutated file for {file}."
-    return text
 
 
 def _share(part: int, whole: int) -> str:
@@ -127,6 +127,11 @@ def _judged_and_told(result: Result) -> str:
     return f"judged {result.phase}, step {step}, {op} ({result.detail}); nndbg: {found}"
 
 
+def _accused(result: Result) -> str:
+    named = result.first.culprits if result.first is not None else ()
+    return ", ".join(f"{file}:{line}" for file, line in named) or "nobody is accused"
+
+
 def _spoken(result: Result) -> str:
     judged = " ".join(word for word in (result.outcome.value, result.detail) if word)
     said = next(said for said in result.told if said.caught)
@@ -141,6 +146,8 @@ def _told(said: Said) -> str:
         words.append(f"step {step}, {op}: {said.buffer} {said.status} {said.says or ''}".strip())
     if said.error is not None:
         words.append(said.error)
+    if said.finding is not None:
+        words.append(said.finding)
     return "; ".join(words) or "nothing"
 
 

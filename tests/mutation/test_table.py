@@ -5,7 +5,8 @@ from dataclasses import replace
 from .table import markdown
 from .trial import Outcome, Result, Said
 
-SAID = Said("train", True, (0, "dense1"), "z1", "diverged", "z1", (), None, None, None, None)
+HERE = ("asm/dense_sse2.asm", 7)
+SAID = Said("train", True, (0, "dense1"), "z1", "diverged", "z1", (), None, (HERE,))
 RIGHT = Result(
     key="0",
     file="asm/dense_sse2.asm",
@@ -52,12 +53,31 @@ def test_another_first_op_is_listed() -> None:
     )
 
 
-def test_a_culprit_in_another_file_is_listed() -> None:
-    right = replace(RIGHT, told=(replace(SAID, culprit="asm/dense_sse2.asm", culprit_line=7),))
-    wrong = replace(RIGHT, told=(replace(SAID, culprit="asm/exp.asm", culprit_line=3),))
-    text = markdown([right, wrong], 5)
-    assert "a culprit for 2, in the mutated file for 1 (50.0 %)." in text
-    assert section(text, "Caught, with a culprit in another file").endswith("asm/exp.asm:3")
+def test_culprits_count_where_an_instruction_was_changed() -> None:
+    def accusing(*culprits: tuple[str, int], **changed: str) -> Result:
+        return replace(RIGHT, told=(replace(SAID, culprits=culprits),), **changed)
+
+    there = ("asm/exp.asm", 3)
+    next_to_it = ("asm/dense_sse2.asm", 8)
+    results = [
+        accusing(HERE, there),
+        accusing(there, HERE),
+        accusing(there, next_to_it),
+        accusing(next_to_it, operator="delete"),
+        accusing(),
+        accusing(there, operator="define"),
+        accusing(there, file="asm/include/exit.inc"),
+    ]
+    text = markdown(results, 5)
+    assert (
+        "In 5 of those that it caught the change is in an instruction: the culprit is the " in text
+    )
+    assert "changed line for 2 (40.0 %), and it is among the five for 3 (60.0 %)." in text
+    listed = section(text, "Caught, and the changed line is no culprit").splitlines()
+    assert [line.rsplit(": ", 1)[1] for line in listed] == [
+        "asm/exp.asm:3, asm/dense_sse2.asm:8",
+        "nobody is accused",
+    ]
 
 
 def test_a_word_where_no_output_is_wrong_is_listed() -> None:

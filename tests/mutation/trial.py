@@ -55,7 +55,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Said:
-    """What nndbg said of one phase; places are (step, op)."""
+    """What nndbg said of one phase; places are (step, op), culprits (file, line)."""
 
     phase: str
     caught: bool
@@ -65,9 +65,8 @@ class Said:
     says: str | None
     diagnosis: tuple[str, ...]
     error: str | None
-    culprit: str | None
-    culprit_line: int | None
-    culprit_says: str | None
+    culprits: tuple[tuple[str, int], ...] = ()
+    finding: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,16 +104,36 @@ class Result:
         return self.first is not None and self.first.first == self.wrong
 
     @property
-    def is_culprit_right(self) -> bool | None:
-        """Whether the culprit lies in the mutated file; None where nndbg names none."""
-        culprits = [said.culprit for said in self.told if said.culprit is not None]
-        return Path(culprits[0]).name == Path(self.file).name if culprits else None
+    def has_a_guilty_line(self) -> bool:
+        """Whether an instruction was changed, and not a name or a number that many use."""
+        return self.operator != "define" and self.file.endswith(".asm")
+
+    @property
+    def culprit_rank(self) -> int | None:
+        """The place of the changed line among the culprits, from 0; None where it is not there.
+
+        Of two instructions that changed places either counts, of one that is missing a neighbour.
+        """
+        before, after = {"swap": (0, 1), "delete": (1, 1), "call": (1, 1)}.get(
+            self.operator, (0, 0)
+        )
+        lines = range(self.line - before, self.line + after + 1)
+        named = self.first.culprits if self.first is not None else ()
+        ranks = [n for n, (file, line) in enumerate(named) if file == self.file and line in lines]
+        return ranks[0] if ranks else None
 
 
 def result_of(record: Mapping[str, Any]) -> Result:
     """Return a result from what JSON made of it."""
     told = tuple(
-        Said(**{**said, "first": _place(said["first"]), "diagnosis": tuple(said["diagnosis"])})
+        Said(
+            **{
+                **said,
+                "first": _place(said["first"]),
+                "diagnosis": tuple(said["diagnosis"]),
+                "culprits": tuple((file, line) for file, line in said["culprits"]),
+            }
+        )
         for said in record["told"]
     )
     wrong, outcome = _place(record["wrong"]), Outcome(record["outcome"])
@@ -257,9 +276,9 @@ def ask(program: Path, phase: str, run: Run) -> Said:
         return _failed(phase, False, f"nndbg fails: {type(error).__name__}: {error}")
     first = report.first
     verdict = first.verdict if first is not None else None
-    culprit: Any = getattr(first, "culprit", None)
+    culprit = first.culprit if first is not None else None
     # A report that only leaves something unproved finds no fault.
-    caught = bool(report.wrong or report.error or getattr(report, "findings", ()))
+    caught = bool(report.wrong or report.error or report.objections)
     return Said(
         phase=phase,
         caught=caught,
@@ -269,14 +288,13 @@ def ask(program: Path, phase: str, run: Run) -> Said:
         says=f"{verdict.where} {verdict.says}".strip() if verdict is not None else None,
         diagnosis=tuple(d.kind for d in first.diagnosis) if first is not None else (),
         error=report.error,
-        culprit=str(culprit.file) if getattr(culprit, "file", None) else None,
-        culprit_line=getattr(culprit, "line", None),
-        culprit_says=getattr(culprit, "says", None),
+        culprits=tuple((s.file or "", s.line or 0) for s in culprit.candidates) if culprit else (),
+        finding=next((f"{f.audit}: {f.says}" for f in report.objections), None),
     )
 
 
 def _failed(phase: str, caught: bool, error: str) -> Said:
-    return Said(phase, caught, None, None, None, None, (), error, None, None, None)
+    return Said(phase, caught, None, None, None, None, (), error)
 
 
 @dataclass(frozen=True, eq=False)
