@@ -69,10 +69,8 @@ def test_culprits_count_where_an_instruction_was_changed() -> None:
         accusing(there, file="asm/include/exit.inc"),
     ]
     text = markdown(results, 5)
-    assert (
-        "In 5 of those that it caught the change is in an instruction: the culprit is the " in text
-    )
-    assert "changed line for 2 (40.0 %), and it is among the five for 3 (60.0 %)." in text
+    assert "In 5 of those that it caught an instruction was changed: the culprit is its" in text
+    assert " line for 2 (40.0 %), and it is among the five for 3 (60.0 %)." in text
     listed = section(text, "Caught, and the changed line is no culprit").splitlines()
     assert [line.rsplit(": ", 1)[1] for line in listed] == [
         "asm/exp.asm:3, asm/dense_sse2.asm:8",
