@@ -8,13 +8,16 @@ from types import MappingProxyType
 
 from nndbg.audit import RegisterAudit, Standing
 from nndbg.capture import Capture, Flat
+from nndbg.crash import Crash, CrashError
 from nndbg.errors import ProgramError
 from nndbg.finding import Audit, Finding
+from nndbg.inferior.crash import SIGNALS, explain
 from nndbg.inferior.poisoning import Poisoning, Unwritten
 from nndbg.inferior.process import Inferior, Stop
 from nndbg.inferior.reader import Reader, Snapshot
 from nndbg.inferior.registers import RegisterReader
 from nndbg.layermap import Buffer, Op, PlacedMap
+from nndbg.places import Places
 
 _LAST_WORDS = 3
 
@@ -70,6 +73,7 @@ class LiveSource:
         self._poisoning: Poisoning | None = None
         self._poisons = poison
         self._last = "before the first step"
+        self._latest: Capture | None = None
         self._set_breakpoints()
         self._reader = Reader(self._placed, self._running)
         self._registers = RegisterReader(self._running) if self._audit else None
@@ -298,8 +302,16 @@ class LiveSource:
         if not stop.is_exit and stop.breakpoint is None:
             what = f"got {stop.signal}" if stop.signal else f"stopped ({stop.reason})"
             place = self._running.describe(stop.address)
-            raise ProgramError(f"the program {what} in {place}, {self._last}.")
+            text = f"the program {what} in {place}, {self._last}."
+            if stop.signal in SIGNALS:
+                raise CrashError(text, self._crash(stop))
+            raise ProgramError(text)
         return stop
+
+    def _crash(self, stop: Stop) -> Crash:
+        latest = self._latest
+        places = Places(self.layer_map, latest) if latest is not None else None
+        return explain(self._running, stop, places)
 
     def _count_step(self) -> None:
         counter = self._placed.counter
@@ -358,6 +370,7 @@ class LiveSource:
             unwritten={name: one.mask for name, one in left.items()},
         )
         self._stops += 1
+        self._latest = capture
         if op is not None:
             self._seen.add(op)
             self._last = f"after {op} of step {self._step}"

@@ -1,6 +1,6 @@
 """The whole answer of a check: one model, one renderer a file."""
 
-from nndbg.report.model import CodePlace, Culprit, First, Report, Suspect
+from nndbg.report.model import CodePlace, Culprit, First, Report, Suspect, crash_after
 from nndbg.report.verdicts import Verdicts
 
-__all__ = ["CodePlace", "Culprit", "First", "Report", "Suspect", "Verdicts"]
+__all__ = ["CodePlace", "Culprit", "First", "Report", "Suspect", "Verdicts", "crash_after"]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nndbg.compare import Distance, Element, Verdict
+from nndbg.crash import Crash
 from nndbg.drift import Point
 from nndbg.finding import Finding
 from nndbg.report.drift import sentences
@@ -39,6 +40,7 @@ def pieces(report: Report) -> Iterator[str]:
         "first": _first(report, report.first) if report.first else None,
         "findings": [_finding(finding) for finding in report.findings],
         "error": report.error,
+        "crash": _crash(report.crash) if report.crash else None,
         "trajectory": _trajectory(report),
         "says": report.says,
     }
@@ -122,6 +124,21 @@ def _suspect(suspect: Suspect) -> dict[str, Any]:
         "line": suspect.line,
         "instruction": suspect.instruction,
         "says": suspect.says,
+    }
+
+
+def _crash(crash: Crash) -> dict[str, Any]:
+    last = crash.last_agreed
+    return {
+        "signal": crash.signal,
+        "address": f"{crash.address:#x}",
+        "function": crash.function,
+        "file": crash.file,
+        "line": crash.line,
+        "instruction": crash.instruction,
+        "operand": None if crash.operand is None else f"{crash.operand:#x}",
+        "says": crash.says,
+        "last_agreed": last and {"step": last.step, "op": last.op},
     }
 
 

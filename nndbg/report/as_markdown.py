@@ -18,6 +18,7 @@ from nndbg.report.words import (
     SIGNS,
     boundary,
     compared,
+    crashed,
     headline,
     in_one_word,
     line,
@@ -55,6 +56,8 @@ def _parts(report: Report) -> Iterator[str]:
     if report.error is not None:
         lines = _short(printable(report.error), _MOST_ERROR).split("\n")
         yield f"**{ENDED_EARLY.capitalize()}:** {'<br>'.join(map(prose, lines))}"
+    if report.crash is not None:
+        yield "\n".join(f"- {prose(told)}" for told in crashed(report.crash))
     if (first := report.first) is not None:
         yield from _first(report, first)
     if findings := gathered(report):

@@ -20,6 +20,7 @@ from nndbg.report.words import (
     ENDED_EARLY,
     MEANINGS,
     NOTHING,
+    crashed,
     explained,
     in_words,
     line,
@@ -103,7 +104,10 @@ def _results(report: Report, counts: Tally) -> Iterator[dict[str, Any]]:
     for said in gathered(report):
         yield _finding(report, said)
     if report.error is not None:
-        yield _run_result(report, _ENDED, _ended(report.error))
+        crash = report.crash
+        how = crashed(crash) if crash is not None else []
+        place = CodePlace(crash.address, crash.function, crash.file, crash.line) if crash else None
+        yield _run_result(report, _ENDED, "\n".join([_ended(report.error), *how]), place)
     if not counts.ops:
         yield _run_result(report, _NOTHING, f"{NOTHING.capitalize()} of {line(report.program)}.")
 
@@ -148,10 +152,12 @@ def _finding(report: Report, said: Said) -> dict[str, Any]:
     }
 
 
-def _run_result(report: Report, rule: str, text: str) -> dict[str, Any]:
+def _run_result(
+    report: Report, rule: str, text: str, place: CodePlace | None = None
+) -> dict[str, Any]:
     return {
         **_judged(rule, text),
-        "locations": [{"physicalLocation": _physical(report, None)}],
+        "locations": [{"physicalLocation": _physical(report, place)}],
         "partialFingerprints": {"nndbgRun/v1": rule},
     }
 
