@@ -44,20 +44,22 @@ def check_steps(
 
     A program that fails on the way, or GDB that dies, ends the run: the report holds what was
     judged before, and the error in words.
+
+    Where the session heals, every op is stopped at, and nothing is poisoned.
     """
     run = _Run(session, steps, progress)
     error: str | None = None
     crash: Crash | None = None
     try:
         with one_thread_each():
-            if len(steps) >= _WORTH_A_SWEEP:
+            if len(steps) >= _WORTH_A_SWEEP and not session.heals:
                 run.walk(1, until_first)
                 run.sweep()
             run.walk(len(steps), until_first)
     except (ProgramError, GdbError) as problem:
         error = str(problem)
         crash = run.crash(problem)
-    if Audit.POISON in session.audits:
+    if Audit.POISON in session.audits and not session.heals:
         try:
             run.poison(error)
         except GdbError as problem:

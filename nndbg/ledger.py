@@ -152,6 +152,10 @@ class StepLedger:
             self._judged += 1
         return tuple(found)
 
+    def heal(self, op: str, capture: Capture) -> None:
+        """Go on from what was written into the buffers after `op`, and was captured again."""
+        self._history.heal(self._index[op], capture)
+
     def end(self, begin: Capture) -> tuple[Observation, ...]:
         """Close the step where the next one begins: an op that was never complete is unwritten."""
         found = self._rest(range(self._judged, len(self._ops)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from nndbg.audit import RegisterAudit, Standing
@@ -74,6 +75,8 @@ class LiveSource:
         self._poisons = poison
         self._last = "before the first step"
         self._latest: Capture | None = None
+        # Whether the buffers are no longer what they were as the program stopped here.
+        self._is_healed = False
         self._set_breakpoints()
         self._reader = Reader(self._placed, self._running)
         self._registers = RegisterReader(self._running) if self._audit else None
@@ -149,6 +152,8 @@ class LiveSource:
     def _arrive(self, op: str | None) -> Capture:
         """Capture where `op` is complete, or where the next step begins."""
         if op is None:
+            if self._is_healed:
+                self._snapshot = None
             self._count_step()
             self._open_step()
         return self._capture(op)
@@ -202,6 +207,21 @@ class LiveSource:
     def constant(self, buffer: Buffer) -> Flat:
         """Return a constant buffer in one dimension, read once."""
         return self._reader.constant(buffer)
+
+    def heal(self, buffers: Mapping[str, Flat]) -> Capture:
+        """Write these numbers into the program's buffers, and capture the same stop again.
+
+        Raises ProgramError where the program has no memory there.
+        """
+        assert self._latest is not None
+        for name, flat in buffers.items():
+            self._running.memory.write(self._latest.addresses[name], flat.tobytes())
+        seen = self._reader.snapshot()
+        self._is_healed = True
+        self._latest = replace(
+            self._latest, flat=seen.flat, memory=seen.memory, padding=seen.padding, findings=()
+        )
+        return self._latest
 
     def interrupt(self) -> None:
         """Stop the program where it is; for another thread than the one that waits."""
@@ -291,6 +311,7 @@ class LiveSource:
     def _resume(self) -> Stop:
         """Run to the next breakpoint, or to the program's good end; anything else raises."""
         self._snapshot = None
+        self._is_healed = False
         self._standing = None
         stop = self._running.resume(self._timeout)
         self._thread = stop.thread

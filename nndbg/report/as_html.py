@@ -118,6 +118,7 @@ def render(report: Report) -> str:
         first=first,
         first_place=report.boundaries.get(first.verdict.subject.op) if first else None,
         findings=gathered(report),
+        healed=report.healed,
         trajectory=drift_html.section(report, environment),
         loose=[output for output in counts.outputs if output.unproved is not None],
         columns=columns,

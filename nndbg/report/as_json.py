@@ -15,6 +15,7 @@ from nndbg.crash import Crash
 from nndbg.drift import Point
 from nndbg.finding import Finding
 from nndbg.report.drift import sentences
+from nndbg.report.healed import Healed
 from nndbg.report.model import CodePlace, Culprit, First, Report, Suspect
 
 SCHEMA = "nndbg-report/1"
@@ -41,6 +42,7 @@ def pieces(report: Report) -> Iterator[str]:
         "findings": [_finding(finding) for finding in report.findings],
         "error": report.error,
         "crash": _crash(report.crash) if report.crash else None,
+        "healed": _healed(report.healed) if report.healed else None,
         "trajectory": _trajectory(report),
         "says": report.says,
     }
@@ -139,6 +141,16 @@ def _crash(crash: Crash) -> dict[str, Any]:
         "operand": None if crash.operand is None else f"{crash.operand:#x}",
         "says": crash.says,
         "last_agreed": last and {"step": last.step, "op": last.op},
+    }
+
+
+def _healed(healed: Healed) -> dict[str, Any]:
+    return {
+        "ops": healed.ops,
+        "steps": healed.steps,
+        "found": healed.is_found,
+        "agrees": healed.agrees,
+        "says": healed.says,
     }
 
 

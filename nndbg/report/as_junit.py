@@ -115,6 +115,8 @@ def _run(report: Report, counts: Tally) -> ET.Element:
         ET.SubElement(case, "error", type="no verdict", message=told)
     elif not report.agrees and not counts.wrong:
         ET.SubElement(case, "failure", type="unchecked", message=told)
+    if report.healed is not None:
+        ET.SubElement(case, "system-out").text = _text(f"Healed: {line(report.healed.says)}")
     return case
 
 

@@ -60,6 +60,8 @@ def _parts(report: Report) -> Iterator[str]:
         yield "\n".join(f"- {prose(told)}" for told in crashed(report.crash))
     if (first := report.first) is not None:
         yield from _first(report, first)
+    if report.healed is not None:
+        yield f"**Healed:** {prose(report.healed.says)}"
     if findings := gathered(report):
         yield "\n".join(f"- **{prose(said.title)}** {prose(said.text)}" for said in findings)
     if told := sentences(report):

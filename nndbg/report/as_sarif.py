@@ -66,8 +66,13 @@ def render(report: Report) -> str:
         "results": list(_results(report, tally(report))),
         "columnKind": "unicodeCodePoints",
     }
+    properties = {}
     if told := sentences(report):
-        run["properties"] = {"trajectory": " ".join(told)}
+        properties["trajectory"] = " ".join(told)
+    if report.healed is not None:
+        properties["healed"] = line(report.healed.says)
+    if properties:
+        run["properties"] = properties
     log = {"$schema": SCHEMA, "version": VERSION, "runs": [run]}
     return json.dumps(log, indent=1, allow_nan=False) + "\n"
 

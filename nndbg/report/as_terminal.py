@@ -94,6 +94,8 @@ def _conclusion(report: Report, counts: Tally) -> Iterable[RenderableType]:
     for output in counts.outputs:
         if output.unproved is not None:
             yield Text(unproved(output), STYLES[Status.UNCHECKED])
+    if report.healed is not None:
+        yield Text.assemble(("Healed: ", "bold"), line(report.healed.says))
     if report.error is not None:
         yield Text(printable(report.error), STYLES[Status.DIVERGED])
     if report.crash is not None:

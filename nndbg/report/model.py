@@ -13,6 +13,7 @@ from nndbg.crash import Agreed, Crash, CrashError
 from nndbg.diagnose import Diagnosis
 from nndbg.drift import Trajectory
 from nndbg.finding import Finding
+from nndbg.report.healed import Healed
 from nndbg.report.verdicts import Verdicts
 
 
@@ -82,6 +83,7 @@ class Report:
     complete, at least those of which something did not agree.
     `trajectory` is how far program and reference drifted apart, where they ran side by side.
     `says` is what else is to be known of the run: how a step was found, what was left out.
+    `healed` tells what came of repairs, where ops were to be repaired.
     """
 
     program: str
@@ -95,6 +97,7 @@ class Report:
     trajectory: Trajectory | None = None
     says: str = ""
     crash: Crash | None = None
+    healed: Healed | None = None
 
     def __bool__(self) -> bool:
         return self.agrees
