@@ -14,6 +14,7 @@ from nndbg.diagnose import Evidence
 from nndbg.elf import read_executable
 from nndbg.errors import UsageError
 from nndbg.finding import ALL_AUDITS, Audit
+from nndbg.healing import heal_steps
 from nndbg.hunt import Accuse, check_steps
 from nndbg.inferior import LiveSource
 from nndbg.layermap import MAIN_PHASE, load_map
@@ -61,16 +62,21 @@ def check(
     audits: Collection[Audit] = ALL_AUDITS,
     timeout: float = DEFAULT_TIMEOUT,
     culprit: bool = True,
+    heal: Sequence[str] = (),
 ) -> Report:
     """Check every op of `steps` and return the report, true where all agrees.
 
     The program is run again to find who made the first wrong number, unless `culprit` is false.
-    With the mode TRAJECTORY, which goes alone, the reference trains beside the program. Raises
-    UsageError or MapError before anything runs; a program that fails is in the report.
+    `heal` names ops that are repaired where they are complete, or is ("auto",) to find out which
+    have to be; see heal_steps. With the mode TRAJECTORY, which goes alone, the reference trains
+    beside the program. Raises UsageError or MapError before anything runs; a program that fails is
+    in the report.
     """
     side_by_side = Mode.TRAJECTORY in modes
     if side_by_side and len(modes) > 1:
         raise UsageError("a trajectory goes alone: give the mode TRAJECTORY and no other.")
+    if side_by_side and heal:
+        raise UsageError("a trajectory is not healed: leave out one of the two.")
     with open(
         program,
         map=map,
@@ -85,6 +91,8 @@ def check(
         accused = None
         if culprit:
             accused = accuser(session, map=map, phase=phase, arguments=arguments, timeout=timeout)
+        if heal:
+            return heal_steps(session, steps, heal, accuse=accused)
         return check_steps(session, steps, accuse=accused)
 
 

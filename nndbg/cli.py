@@ -31,6 +31,7 @@ from nndbg.doctor import Health, examine
 from nndbg.elf import read_executable
 from nndbg.errors import ExitCode, NndbgError, UsageError
 from nndbg.finding import ALL_AUDITS, Audit
+from nndbg.healing import heal_steps
 from nndbg.hunt import check_steps
 from nndbg.layermap import MAIN_PHASE, load_map
 from nndbg.output import write_text
@@ -224,6 +225,13 @@ def run(
     help="Run again to find the instruction that made the first wrong number.",
 )
 @click.option(
+    "--heal",
+    metavar="OP",
+    multiple=True,
+    help="Write over what OP leaves wrong, and go on: does the rest agree then? May be given for "
+    "several; auto finds the fewest.",
+)
+@click.option(
     "--mode",
     type=click.Choice([*_MODES, Mode.TRAJECTORY.value]),
     default="local",
@@ -242,6 +250,7 @@ def check(
     steps: range,
     until_first: bool,
     culprit: bool,
+    heal: tuple[str, ...],
     mode: str,
     audits: frozenset[Audit],
     form: str,
@@ -254,6 +263,9 @@ def check(
     side_by_side = mode == Mode.TRAJECTORY
     if side_by_side and until_first:
         raise UsageError("--until-first ends a check; a trajectory goes on. Leave out one of them.")
+    if heal and (side_by_side or until_first):
+        other = "--mode trajectory" if side_by_side else "--until-first"
+        raise UsageError(f"--heal goes on behind what is wrong: leave out {other}.")
     if side_by_side and steps.step > 1:
         raise UsageError("a trajectory follows every step: leave out the stride of --steps.")
     session = open_session(
@@ -271,6 +283,8 @@ def check(
     with session, progress_bar("steps", len(steps)) as advance:
         if side_by_side:
             report = follow_steps(session, steps, advance)
+        elif heal:
+            report = heal_steps(session, steps, heal, advance, accuse)
         else:
             report = check_steps(session, steps, advance, until_first, accuse)
     return _conclude(report, form, output)

@@ -62,6 +62,7 @@ class History:
         self._suspects: dict[int, list[Stray]] = {}
         self._carried = carried(ops)
         self._settings: dict[int, list[Stray]] = {}
+        self._healed: list[tuple[int, Capture]] = []
         self._owners: dict[str, list[int]] = {}
         self._readers: dict[str, list[int]] = {}
         for index, op in enumerate(ops):
@@ -74,6 +75,7 @@ class History:
 
     def note(self, index: int, capture: Capture) -> list[Stray]:
         """Take the capture of a completed op; returns the changes that no op may have made."""
+        self._take_healed(capture)
         outputs = set(self._ops[index].outputs.values())
         for name in outputs & capture.flat.keys():
             self._add(name, index, capture.flat[name])
@@ -88,6 +90,13 @@ class History:
         self.done[index] = capture
         self.last = capture
         return strays
+
+    def heal(self, index: int, capture: Capture) -> None:
+        """Take what an op was made to leave: no op changed it, and those behind it go on with it.
+
+        Other ops that were complete at the same stop had run before it was written.
+        """
+        self._healed.append((index, capture))
 
     def before(self, index: int, name: str) -> Flat | None:
         """Return what the ops before `index` in the map left in the buffer, None where nothing."""
@@ -129,6 +138,7 @@ class History:
         Only what the next step goes on with counts, and only where ops own it: buffers that some
         op writes and the first op to use them reads.
         """
+        self._take_healed(begin)
         index = len(self._ops) - 1
         return [
             Stray(index, name, begin.flat[name], flat)
@@ -138,6 +148,18 @@ class History:
             and not _is_another(name, self.last, begin)
             and not _same_bits(flat, begin.flat[name])
         ]
+
+    def _take_healed(self, capture: Capture) -> None:
+        """Let what was healed count, once the program has gone on to `capture`."""
+        if capture.flat is self.last.flat:
+            return
+        for index, healed in self._healed:
+            for name, flat in healed.flat.items():
+                last = self.last.flat.get(name)
+                if last is None or not _same_bits(last, flat):
+                    self._add(name, index, flat)
+            self.last = healed
+        self._healed.clear()
 
     def _seen(self, index: int, name: str, flat: Flat, capture: Capture) -> Iterable[Stray]:
         """Take what a buffer holds that the op of `index` does not own."""

@@ -7,13 +7,14 @@ from contextlib import closing
 
 from nndbg.ahead import in_order, one_thread_each
 from nndbg.compare import Verdict
+from nndbg.crash import Crash
 from nndbg.diagnose import Diagnosis, Evidence
 from nndbg.errors import GdbError, ProgramError
 from nndbg.finding import Audit, Finding
 from nndbg.layermap import place_map
 from nndbg.ledger import Observation, StepRecord
 from nndbg.poisoned import Outputs, outputs, run_poisoned
-from nndbg.report import CodePlace, Culprit, Report, Verdicts
+from nndbg.report import CodePlace, Culprit, Report, Verdicts, crash_after
 from nndbg.session import Session
 
 Accuse = Callable[[Verdict, Evidence | None], Culprit | None]
@@ -43,23 +44,27 @@ def check_steps(
 
     A program that fails on the way, or GDB that dies, ends the run: the report holds what was
     judged before, and the error in words.
+
+    Where the session heals, every op is stopped at, and nothing is poisoned.
     """
     run = _Run(session, steps, progress)
     error: str | None = None
+    crash: Crash | None = None
     try:
         with one_thread_each():
-            if len(steps) >= _WORTH_A_SWEEP:
+            if len(steps) >= _WORTH_A_SWEEP and not session.heals:
                 run.walk(1, until_first)
                 run.sweep()
             run.walk(len(steps), until_first)
     except (ProgramError, GdbError) as problem:
         error = str(problem)
-    if Audit.POISON in session.audits:
+        crash = run.crash(problem)
+    if Audit.POISON in session.audits and not session.heals:
         try:
             run.poison(error)
         except GdbError as problem:
             error = error or str(problem)
-    return run.report(error, run.culprit(accuse) if accuse is not None else None)
+    return run.report(error, crash, run.culprit(accuse) if accuse is not None else None)
 
 
 class _Run:
@@ -148,13 +153,18 @@ class _Run:
         evidence = self._first.evidence.get(buffer) if buffer in self._first.expected else None
         return accuse(self._first_wrong, evidence)
 
-    def report(self, error: str | None, culprit: Culprit | None) -> Report:
+    def crash(self, problem: ProgramError | GdbError) -> Crash | None:
+        """Return the crash, with the last op that agreed before it, if that is what happened."""
+        return crash_after(self._verdicts, problem)
+
+    def report(self, error: str | None, crash: Crash | None, culprit: Culprit | None) -> Report:
         """Return what came of it."""
         return Report(
             program=self._session.program,
             steps=tuple(self._steps[: self._done]),
             verdicts=self._verdicts,
             error=error,
+            crash=crash,
             diagnosis=self._diagnosis(),
             culprit=culprit,
             findings=tuple(self._findings),

@@ -152,6 +152,10 @@ class StepLedger:
             self._judged += 1
         return tuple(found)
 
+    def heal(self, op: str, capture: Capture) -> None:
+        """Go on from what was written into the buffers after `op`, and was captured again."""
+        self._history.heal(self._index[op], capture)
+
     def end(self, begin: Capture) -> tuple[Observation, ...]:
         """Close the step where the next one begins: an op that was never complete is unwritten."""
         found = self._rest(range(self._judged, len(self._ops)))
@@ -203,6 +207,8 @@ class StepLedger:
                 strays += own
         verdicts = local if Mode.LOCAL in self._modes else []
         verdicts += [self._stray(stray) for stray in strays if self._writes]
+        # A chain may be wrong because of an op before: this one does its own work all the same.
+        agrees = not _any_wrong([*local, *verdicts])
         if Mode.CHAIN in self._modes:
             verdicts += self._verdicts(index, Mode.CHAIN, self._chain.follow(op, inputs))
         judged = Observation(
@@ -219,7 +225,6 @@ class StepLedger:
             inputs=inputs,
             before=self._outputs_before(index, self._history.done[index].sizes),
         )
-        agrees = not _any_wrong(verdicts)
         return [judged, *self._late(self._history.settle(index, agrees))]
 
     def _local(self, index: int) -> tuple[Inputs, dict[str, Bounded], list[Verdict]]:

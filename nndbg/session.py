@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -16,6 +16,7 @@ from nndbg.errors import ProgramError, UsageError
 from nndbg.finding import ALL_AUDITS, Audit
 from nndbg.layermap import Buffer, LayerMap
 from nndbg.ledger import Observation, StepLedger, StepRecord, constants_at, judge_record
+from nndbg.repair import Repair, repaired
 
 
 class Source(Protocol):
@@ -47,6 +48,9 @@ class Source(Protocol):
 
     def constant(self, buffer: Buffer) -> Flat:
         """Return a constant buffer in one dimension."""
+
+    def heal(self, buffers: Mapping[str, Flat]) -> Capture:
+        """Write these numbers into the program's buffers, and capture the same stop again."""
 
     def interrupt(self) -> None:
         """Stop the program where it is, from any thread."""
@@ -80,6 +84,9 @@ class Session:
         self.capture: Capture | None = None
         self.has_ended = False
         self.sweeps = False
+        # The ops to be repaired, and what was since the program started.
+        self.heals: frozenset[str] = frozenset()
+        self.repairs: list[Repair] = []
         # The op after which the program ended in the middle of a step.
         self.ended_after: str | None = None
 
@@ -126,6 +133,7 @@ class Session:
         """
         self.has_ended = False
         self.ended_after = None
+        self.repairs.clear()
         self._is_lost = True
         self._begin(self._source.start(step, poison=True) if poison else self._source.start(step))
         self._is_lost = False
@@ -216,6 +224,16 @@ class Session:
         self.sweeps = on
         self._source.sweep(on)
 
+    def heal(self, ops: Collection[str]) -> None:
+        """From the next start on, write what these ops should have made over what they leave wrong.
+
+        The verdicts are of what they made; the ops behind them go on with what was written. A
+        sweep, and what is recorded, is not repaired.
+        """
+        self.heals = frozenset(ops)
+        # What was run until now was repaired otherwise.
+        self._is_lost = True
+
     def run_to(self, op: str, step: int | None = None) -> Observation:
         """Run to where `op` is judged, in `step` or where it comes next.
 
@@ -284,10 +302,25 @@ class Session:
             return self._ledger.abandon()
         if capture.op is not None:
             self.capture = capture
-            return self._ledger.see(capture)
+            found = self._ledger.see(capture)
+            if capture.op in self.heals:
+                self._repair(capture.op, found)
+            return found
         late = self._ledger.end(capture)
         self._follow(capture)
         return late
+
+    def _repair(self, op: str, found: Collection[Observation]) -> None:
+        """Repair an op that has just been complete, if it was judged with that."""
+        assert self.capture is not None
+        assert self._ledger is not None
+        step = self.capture.step
+        own = next((o for o in found if o.op.name == op and o.expected), None)
+        buffers = repaired(self.layer_map, own) if own is not None else {}
+        if buffers:
+            self.capture = self._source.heal(buffers)
+            self._ledger.heal(op, self.capture)
+        self.repairs.append(Repair(step, op, tuple(buffers), is_late=own is None))
 
     def _follow(self, capture: Capture) -> None:
         """Begin the step after this one."""

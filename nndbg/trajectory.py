@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable
 
 from nndbg.ahead import one_thread_each
 from nndbg.compare import Verdict
+from nndbg.crash import Crash
 from nndbg.diagnose import Diagnosis
 from nndbg.drift import BEYOND, Companion, Departure, Drifted, Point, Series, Trajectory
 from nndbg.drift.companion import MEMBERS
 from nndbg.errors import GdbError, ProgramError
 from nndbg.layermap import carried
 from nndbg.ledger import Observation
-from nndbg.report import Report, Verdicts
+from nndbg.report import Report, Verdicts, crash_after
 from nndbg.session import Session
 
 
@@ -28,6 +29,7 @@ def follow_steps(
     run = _Run(session)
     done: list[int] = []
     error: str | None = None
+    crash: Crash | None = None
     try:
         with one_thread_each():
             session.sweep(True)
@@ -38,11 +40,13 @@ def follow_steps(
                 progress(len(done))
     except (ProgramError, GdbError) as problem:
         error = str(problem)
+        crash = crash_after(run.verdicts, problem)
     return Report(
         program=session.program,
         steps=tuple(done),
         verdicts=run.verdicts,
         error=error,
+        crash=crash,
         diagnosis=run.diagnosis(),
         trajectory=run.trajectory(),
     )

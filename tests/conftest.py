@@ -195,10 +195,18 @@ class FakeSource:
                 return capture
 
     def next(self) -> Capture | None:
-        return next(self.events, None)
+        self.latest = next(self.events, None)
+        return self.latest
 
     def constant(self, buffer: Buffer) -> np.ndarray:
         return self.state[buffer.name].reshape(-1).astype(DTYPES[buffer.dtype])
+
+    def heal(self, buffers: Mapping[str, np.ndarray]) -> Capture:
+        for name, numbers in buffers.items():
+            self.state[name].reshape(-1)[: len(numbers)] = numbers
+        self.stops -= 1
+        self.latest = self._capture(self.latest.step, self.latest.op)
+        return self.latest
 
     def sweep(self, on: bool) -> None:
         self.sweeps = on
@@ -236,7 +244,8 @@ class FakeSource:
             stop=self.stops - 1,
             address=0x401000 + self.stops,
             sizes={"n": self.rows, "i": 3, "o": 2},
-            addresses=dict.fromkeys(flat, 0x5000) | {"g": int(self.state.get("g_at", 0x7000))},
+            addresses=dict.fromkeys(self.layer_map.buffers, 0x5000)
+            | {"g": int(self.state.get("g_at", 0x7000))},
             flat=flat,
         )
 

@@ -9,20 +9,20 @@ import numpy as np
 from nndbg.compare import Status, Verdict, bits
 from nndbg.culprit import loops
 from nndbg.culprit.addresses import blame_address
-from nndbg.culprit.decode import Disassembly
 from nndbg.culprit.detour import find_detour
 from nndbg.culprit.follow import Clock, Goal, trace_interval
 from nndbg.culprit.formula import Formula
 from nndbg.culprit.found import Found
 from nndbg.culprit.model import Write
 from nndbg.culprit.needs import needs
-from nndbg.culprit.places import Place, Places
 from nndbg.culprit.slicing import Trace
 from nndbg.culprit.watch import Watch, functions_run
+from nndbg.decode import Disassembly
 from nndbg.diagnose import Evidence
 from nndbg.errors import GdbError, ProgramError
 from nndbg.inferior import LiveSource
 from nndbg.layermap import Op
+from nndbg.places import Place, Places
 from nndbg.report.model import Culprit
 
 # Instructions are what is counted; this is for machines that are slow at running them one by one.

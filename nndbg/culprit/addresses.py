@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from nndbg.culprit.decode import Access, Instruction
 from nndbg.culprit.loops import frame
-from nndbg.culprit.places import Place, Places
 from nndbg.culprit.slicing import Slice, Trace, address_slice
+from nndbg.decode import Access, Instruction
+from nndbg.places import Place, Places
 
 Right = Callable[[Place], bool]
 _LARGEST_SIZE = 1 << 31

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nndbg.culprit.decode import Disassembly, Instruction
+from nndbg.decode import Disassembly, Instruction
 
 _DEEPEST = 16
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nndbg.culprit.decode import Disassembly
 from nndbg.culprit.follow import trace_interval
 from nndbg.culprit.found import Found
 from nndbg.culprit.slicing import Trace
 from nndbg.culprit.watch import Arrival, walk
+from nndbg.decode import Disassembly
 from nndbg.inferior import LiveSource
 from nndbg.layermap import Op
 

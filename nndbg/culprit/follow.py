@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from nndbg.culprit.decode import Disassembly
 from nndbg.culprit.slicing import Trace
 from nndbg.culprit.watch import Arrival, walk
+from nndbg.decode import Disassembly
 from nndbg.errors import ProgramError
 from nndbg.inferior import LiveSource
 from nndbg.inferior.stepper import NOTHING, follow

@@ -13,9 +13,9 @@ from nndbg.culprit import loops
 from nndbg.culprit.addresses import blame_address, moved_since, strides
 from nndbg.culprit.found import Found
 from nndbg.culprit.needs import Needs
-from nndbg.culprit.places import Place, Places
 from nndbg.culprit.slicing import Slice, Trace, value_slice
 from nndbg.diagnose import Evidence
+from nndbg.places import Place, Places
 
 Load = tuple[int, Place]
 # How many missing elements are tried before it is taken that those missing change nothing.

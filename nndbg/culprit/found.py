@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nndbg.culprit.decode import Disassembly
 from nndbg.culprit.model import site
+from nndbg.decode import Disassembly
 from nndbg.report.model import Culprit, Suspect
 
 _MOST = 5

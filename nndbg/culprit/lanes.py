@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from nndbg.culprit.decode import Access, Instruction
+from nndbg.decode import Access, Instruction
 
 Mask = int
 ALL = (1 << 64) - 1

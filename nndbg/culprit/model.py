@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nndbg.culprit.decode import Disassembly, Instruction
+from nndbg.decode import Disassembly, Instruction
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from nndbg.culprit.places import Place
 from nndbg.diagnose import Evidence
 from nndbg.layermap import Op
+from nndbg.places import Place
 from nndbg.reference import Bounded
 
 # The axes along which a kind mixes elements although input and output share them.

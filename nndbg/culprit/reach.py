@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from nndbg.culprit.decode import Disassembly, Instruction
+from nndbg.decode import Disassembly, Instruction
 
 _POINTER = 8
 

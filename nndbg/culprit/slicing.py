@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from nndbg.culprit.decode import Access, Disassembly, Instruction
 from nndbg.culprit.lanes import ALL, Mask, Sources, sources, written
+from nndbg.decode import Access, Disassembly, Instruction
 from nndbg.inferior.stepper import Steps
 
 _OUTSIDE = -1

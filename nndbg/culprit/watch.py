@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from nndbg.culprit.chain import call_chain
-from nndbg.culprit.decode import Disassembly, Instruction
 from nndbg.culprit.model import Blame, Site, Write, site
-from nndbg.culprit.places import Place, Places
 from nndbg.culprit.reach import reachable, stores
+from nndbg.decode import Disassembly, Instruction
 from nndbg.errors import GdbError, UsageError
 from nndbg.inferior import LiveSource
 from nndbg.inferior.process import Inferior, Stop
+from nndbg.places import Place, Places
 
 _LONGEST_STRING_MOVE = 64
 # The sign of each lane of their second operand decides.

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from nndbg.audit import RegisterAudit, Standing
 from nndbg.capture import Capture, Flat
+from nndbg.crash import Crash, CrashError
 from nndbg.errors import ProgramError
 from nndbg.finding import Audit, Finding
+from nndbg.inferior.crash import SIGNALS, explain
 from nndbg.inferior.poisoning import Poisoning, Unwritten
 from nndbg.inferior.process import Inferior, Stop
 from nndbg.inferior.reader import Reader, Snapshot
 from nndbg.inferior.registers import RegisterReader
 from nndbg.layermap import Buffer, Op, Place, PlacedMap
+from nndbg.places import Places
 
 _LAST_WORDS = 3
 
@@ -70,6 +74,9 @@ class LiveSource:
         self._poisoning: Poisoning | None = None
         self._poisons = poison
         self._last = "before the first step"
+        self._latest: Capture | None = None
+        # Whether the buffers are no longer what they were as the program stopped here.
+        self._is_healed = False
         self._set_breakpoints()
         self._reader = Reader(self._placed, self._running)
         self._registers = RegisterReader(self._running) if self._audit else None
@@ -145,6 +152,8 @@ class LiveSource:
     def _arrive(self, op: str | None) -> Capture:
         """Capture where `op` is complete, or where the next step begins."""
         if op is None:
+            if self._is_healed:
+                self._snapshot = None
             self._count_step()
             self._open_step()
         return self._capture(op)
@@ -198,6 +207,21 @@ class LiveSource:
     def constant(self, buffer: Buffer) -> Flat:
         """Return a constant buffer in one dimension, read once."""
         return self._reader.constant(buffer)
+
+    def heal(self, buffers: Mapping[str, Flat]) -> Capture:
+        """Write these numbers into the program's buffers, and capture the same stop again.
+
+        Raises ProgramError where the program has no memory there.
+        """
+        assert self._latest is not None
+        for name, flat in buffers.items():
+            self._running.memory.write(self._latest.addresses[name], flat.tobytes())
+        seen = self._reader.snapshot()
+        self._is_healed = True
+        self._latest = replace(
+            self._latest, flat=seen.flat, memory=seen.memory, padding=seen.padding, findings=()
+        )
+        return self._latest
 
     def interrupt(self) -> None:
         """Stop the program where it is; for another thread than the one that waits."""
@@ -287,6 +311,7 @@ class LiveSource:
     def _resume(self) -> Stop:
         """Run to the next breakpoint, or to the program's good end; anything else raises."""
         self._snapshot = None
+        self._is_healed = False
         self._standing = None
         stop = self._running.resume(self._timeout)
         self._thread = stop.thread
@@ -298,8 +323,16 @@ class LiveSource:
         if not stop.is_exit and stop.breakpoint is None:
             what = f"got {stop.signal}" if stop.signal else f"stopped ({stop.reason})"
             place = self._running.describe(stop.address)
-            raise ProgramError(f"the program {what} in {place}, {self._last}.")
+            text = f"the program {what} in {place}, {self._last}."
+            if stop.signal in SIGNALS:
+                raise CrashError(text, self._crash(stop))
+            raise ProgramError(text)
         return stop
+
+    def _crash(self, stop: Stop) -> Crash:
+        latest = self._latest
+        places = Places(self.layer_map, latest) if latest is not None else None
+        return explain(self._running, stop, places)
 
     def _count_step(self) -> None:
         counter = self._placed.counter
@@ -360,6 +393,7 @@ class LiveSource:
             unwritten={name: one.mask for name, one in left.items()},
         )
         self._stops += 1
+        self._latest = capture
         if op is not None:
             self._seen.add(op)
             self._last = f"after {op} of step {self._step}"

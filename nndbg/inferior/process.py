@@ -63,6 +63,17 @@ class Stop:
         return self.reason.startswith("exited")
 
 
+@dataclass(frozen=True)
+class Fault:
+    """What the kernel says of a signal: why it came, and which byte was touched, as loaded.
+
+    See `si_code` and `si_addr` in sigaction(2).
+    """
+
+    code: int
+    address: int
+
+
 def _unbroken(argument: str) -> str:
     """Return what stands for `argument`, in as many bytes, until the program runs.
 
@@ -213,6 +224,27 @@ class Inferior:
             _REGISTERS[int(entry["number"])]: int(entry["value"], 16)
             for entry in answer["register-values"]
         }
+
+    def fault(self) -> Fault:
+        """Return what the kernel says of the signal that the program has just got."""
+        code = self._gdb.command("-data-evaluate-expression $_siginfo.si_code")
+        address = self._gdb.command(
+            '-data-evaluate-expression "(long)$_siginfo._sifields._sigfault.si_addr"'
+        )
+        return Fault(int(code["value"]), int(address["value"]) % (1 << 64))
+
+    def segment_base(self, segment: str) -> int:
+        """Return the base of fs or gs."""
+        answer = self._gdb.command(f"-data-evaluate-expression (long)${segment}_base")
+        return int(answer["value"]) % (1 << 64)
+
+    def return_addresses(self, most: int) -> list[int]:
+        """Return where the calls go back to, as linked, the innermost first, at most so many.
+
+        Where a function has no unwind information GDB guesses.
+        """
+        frames = self._gdb.command(f"-stack-list-frames 1 {most}")["stack"]
+        return [int(frame["addr"], 16) - self.load_offset for frame in frames]
 
     def vector(self, name: str) -> bytes:
         """Return the contents of a vector or mask register, lowest byte first.

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from nndbg.compare import Distance, Element, Verdict
+from nndbg.crash import Crash
 from nndbg.drift import Point
 from nndbg.finding import Finding
 from nndbg.report.drift import sentences
+from nndbg.report.healed import Healed
 from nndbg.report.model import CodePlace, Culprit, First, Report, Suspect
 
 SCHEMA = "nndbg-report/1"
@@ -39,6 +41,8 @@ def pieces(report: Report) -> Iterator[str]:
         "first": _first(report, report.first) if report.first else None,
         "findings": [_finding(finding) for finding in report.findings],
         "error": report.error,
+        "crash": _crash(report.crash) if report.crash else None,
+        "healed": _healed(report.healed) if report.healed else None,
         "trajectory": _trajectory(report),
         "says": report.says,
     }
@@ -122,6 +126,31 @@ def _suspect(suspect: Suspect) -> dict[str, Any]:
         "line": suspect.line,
         "instruction": suspect.instruction,
         "says": suspect.says,
+    }
+
+
+def _crash(crash: Crash) -> dict[str, Any]:
+    last = crash.last_agreed
+    return {
+        "signal": crash.signal,
+        "address": f"{crash.address:#x}",
+        "function": crash.function,
+        "file": crash.file,
+        "line": crash.line,
+        "instruction": crash.instruction,
+        "operand": None if crash.operand is None else f"{crash.operand:#x}",
+        "says": crash.says,
+        "last_agreed": last and {"step": last.step, "op": last.op},
+    }
+
+
+def _healed(healed: Healed) -> dict[str, Any]:
+    return {
+        "ops": healed.ops,
+        "steps": healed.steps,
+        "found": healed.is_found,
+        "agrees": healed.agrees,
+        "says": healed.says,
     }
 
 

@@ -14,6 +14,7 @@ from nndbg.report.words import (
     ENDED_EARLY,
     accused,
     boundary,
+    crashed,
     explained,
     found,
     headline,
@@ -111,11 +112,14 @@ def _run(report: Report, counts: Tally) -> ET.Element:
         error = printable(report.error)
         element = ET.SubElement(case, "error", type=ENDED_EARLY)
         element.set("message", _text(error.partition("\n")[0]))
-        element.text = _text(f"{told}\n{error}")
+        how = crashed(report.crash) if report.crash is not None else []
+        element.text = _text("\n".join([told, error, *how]))
     elif not counts.ops:
         ET.SubElement(case, "error", type="no verdict", message=told)
     elif not report.agrees and not counts.wrong:
         ET.SubElement(case, "failure", type="unchecked", message=told)
+    if report.healed is not None:
+        ET.SubElement(case, "system-out").text = _text(f"Healed: {line(report.healed.says)}")
     return case
 
 

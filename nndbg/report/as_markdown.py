@@ -19,6 +19,7 @@ from nndbg.report.words import (
     accused,
     boundary,
     compared,
+    crashed,
     headline,
     in_one_word,
     line,
@@ -58,8 +59,12 @@ def _parts(report: Report) -> Iterator[str]:
         yield f"**{ENDED_EARLY.capitalize()}:** {'<br>'.join(map(prose, lines))}"
     if report.says:
         yield prose(report.says)
+    if report.crash is not None:
+        yield "\n".join(f"- {prose(told)}" for told in crashed(report.crash))
     if (first := report.first) is not None:
         yield from _first(report, first)
+    if report.healed is not None:
+        yield f"**Healed:** {prose(report.healed.says)}"
     if findings := gathered(report):
         yield "\n".join(f"- **{prose(said.title)}** {prose(said.text)}" for said in findings)
     if told := sentences(report):

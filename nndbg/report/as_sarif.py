@@ -21,6 +21,7 @@ from nndbg.report.words import (
     MEANINGS,
     NOTHING,
     accused,
+    crashed,
     explained,
     in_words,
     line,
@@ -66,8 +67,13 @@ def render(report: Report) -> str:
         "results": list(_results(report, tally(report))),
         "columnKind": "unicodeCodePoints",
     }
+    properties = {}
     if told := sentences(report):
-        run["properties"] = {"trajectory": " ".join(told)}
+        properties["trajectory"] = " ".join(told)
+    if report.healed is not None:
+        properties["healed"] = line(report.healed.says)
+    if properties:
+        run["properties"] = properties
     log = {"$schema": SCHEMA, "version": VERSION, "runs": [run]}
     return json.dumps(log, indent=1, allow_nan=False) + "\n"
 
@@ -104,7 +110,10 @@ def _results(report: Report, counts: Tally) -> Iterator[dict[str, Any]]:
     for said in gathered(report):
         yield _finding(report, said)
     if report.error is not None:
-        yield _run_result(report, _ENDED, _ended(report.error))
+        crash = report.crash
+        how = crashed(crash) if crash is not None else []
+        place = CodePlace(crash.address, crash.function, crash.file, crash.line) if crash else None
+        yield _run_result(report, _ENDED, "\n".join([_ended(report.error), *how]), place)
     if not counts.ops:
         yield _run_result(report, _NOTHING, f"{NOTHING.capitalize()} of {line(report.program)}.")
 
@@ -153,10 +162,12 @@ def _finding(report: Report, said: Said) -> dict[str, Any]:
     }
 
 
-def _run_result(report: Report, rule: str, text: str) -> dict[str, Any]:
+def _run_result(
+    report: Report, rule: str, text: str, place: CodePlace | None = None
+) -> dict[str, Any]:
     return {
         **_judged(rule, text),
-        "locations": [{"physicalLocation": _physical(report, None)}],
+        "locations": [{"physicalLocation": _physical(report, place)}],
         "partialFingerprints": {"nndbgRun/v1": rule},
     }
 

@@ -18,6 +18,7 @@ from nndbg.report.words import (
     SIGNS,
     boundary,
     compared,
+    crashed,
     explained,
     found,
     headline,
@@ -93,8 +94,12 @@ def _conclusion(report: Report, counts: Tally) -> Iterable[RenderableType]:
     for output in counts.outputs:
         if output.unproved is not None:
             yield Text(unproved(output), STYLES[Status.UNCHECKED])
+    if report.healed is not None:
+        yield Text.assemble(("Healed: ", "bold"), line(report.healed.says))
     if report.error is not None:
         yield Text(printable(report.error), STYLES[Status.DIVERGED])
+    if report.crash is not None:
+        yield from (Text(f"  {told}") for told in crashed(report.crash))
     if report.says:
         yield Text(line(report.says))
     yield Text(f"{line(report.program)}, {steps_in_words(report)}: {headline(report, counts)}")

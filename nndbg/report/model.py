@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 
 from nndbg.compare import Mode, Status, Verdict
+from nndbg.crash import Agreed, Crash, CrashError
 from nndbg.diagnose import Diagnosis
 from nndbg.drift import Trajectory
 from nndbg.finding import Finding
+from nndbg.report.healed import Healed
 from nndbg.report.verdicts import Verdicts
 
 
@@ -74,11 +78,12 @@ class Report:
     """The verdicts of a run, in the order of steps and ops.
 
     `error` says in words what ended the run before all `steps` were checked, None where nothing
-    did. `diagnosis` and `culprit` are of the first wrong output. `findings` are what the audits
-    have to say. `boundaries` says where the ops are complete, at least those of which something did
-    not agree.
+    did; `crash` tells more where that was a crash. `diagnosis` and `culprit` are of the first wrong
+    output. `findings` are what the audits have to say. `boundaries` says where the ops are
+    complete, at least those of which something did not agree.
     `trajectory` is how far program and reference drifted apart, where they ran side by side.
     `says` is what else is to be known of the run: how a step was found, what was left out.
+    `healed` tells what came of repairs, where ops were to be repaired.
     """
 
     program: str
@@ -91,6 +96,8 @@ class Report:
     boundaries: Mapping[str, CodePlace] = field(default_factory=dict)
     trajectory: Trajectory | None = None
     says: str = ""
+    crash: Crash | None = None
+    healed: Healed | None = None
 
     def __bool__(self) -> bool:
         return self.agrees
@@ -142,6 +149,18 @@ class Report:
     @cached_property
     def _counted(self) -> Verdicts:
         return self.verdicts if isinstance(self.verdicts, Verdicts) else Verdicts(self.verdicts)
+
+
+def crash_after(verdicts: Iterable[Verdict], problem: Exception) -> Crash | None:
+    """Return the crash that ended a run with these verdicts, None where the problem is another."""
+    if not isinstance(problem, CrashError):
+        return None
+    last: Agreed | None = None
+    for (step, op), same in groupby(verdicts, key=attrgetter("subject.step", "subject.op")):
+        statuses = {verdict.status for verdict in same}
+        if Status.AGREE in statuses and not any(status.is_wrong for status in statuses):
+            last = Agreed(step, op)
+    return replace(problem.crash, last_agreed=last)
 
 
 def unproved(verdicts: Iterable[Verdict], departed: int | None = None) -> tuple[Verdict, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from itertools import islice
 
 from nndbg.compare import Element, Status, Verdict
+from nndbg.crash import Crash
 from nndbg.diagnose import Diagnosis
 from nndbg.report.model import CodePlace, Culprit, Report
 from nndbg.report.tally import Output, Steps, Tally
@@ -120,6 +121,20 @@ def in_words(verdict: Verdict) -> str:
         )
         lines.append(f"worst: {worst_place(verdict)}: {sides}")
     return "\n".join(lines)
+
+
+def crashed(crash: Crash) -> list[str]:
+    """Return where and why the program crashed, a sentence each."""
+    place = CodePlace(crash.address, crash.function, crash.file, crash.line)
+    what = f": {line(crash.instruction)}" if crash.instruction else ""
+    last = crash.last_agreed
+    return [
+        f"{crash.signal} at {boundary(place)}{what}",
+        line(crash.says),
+        f"the last op that agreed: {line(last.op)} in step {last.step}"
+        if last is not None
+        else "no op agreed before",
+    ]
 
 
 def boundary(place: CodePlace) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nndbg.culprit.decode import Disassembly, Instruction
 from nndbg.culprit.lanes import ALL, sources, written
+from nndbg.decode import Disassembly, Instruction
 from nndbg.elf import read_executable
 
 LANE = 0xF

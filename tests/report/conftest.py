@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from nndbg.compare import Distance, Element, Mode, Status, Subject, Verdict
+from nndbg.crash import Agreed, Crash
 from nndbg.diagnose import Diagnosis
 from nndbg.report import CodePlace, Culprit, Report, Suspect
 
@@ -110,6 +111,10 @@ def infested(hostile: str) -> Report:
             (hostile,),
         ),
         boundaries={hostile: CodePlace(0x401000, hostile, hostile or None, 7)},
+        crash=Crash(
+            *("SIGSEGV", 0x401000, hostile, hostile or None, 7, hostile, 0x18, hostile),
+            last_agreed=Agreed(0, hostile),
+        ),
         says=hostile,
     )
 

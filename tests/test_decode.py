@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nndbg.culprit.chain import stack_height
-from nndbg.culprit.decode import Disassembly
+from nndbg.decode import Disassembly
 from nndbg.elf import read_executable
 
 PROGRAM = """\

@@ -9,6 +9,7 @@ from typing import Any
 
 from iced_x86 import (
     Code,
+    CpuidFeature,
     Decoder,
     FlowControl,
     Formatter,
@@ -39,14 +40,22 @@ _NAMES: Mapping[int, str] = {
 _MNEMONICS: Mapping[int, str] = {
     getattr(Mnemonic, name): name.lower() for name in dir(Mnemonic) if not name.startswith("_")
 }
+_FEATURES: Mapping[int, str] = {
+    getattr(CpuidFeature, name): name for name in dir(CpuidFeature) if not name.startswith("_")
+}
+_HIGH = {"ah", "bh", "ch", "dh"}
 _STRINGS = {"movsb", "movsw", "movsd", "movsq", "stosb", "stosw", "stosd", "stosq"}
 _CALLS = {FlowControl.CALL, FlowControl.INDIRECT_CALL}
+_BASED = {Register.FS, Register.GS}
 _JUMPS = {FlowControl.UNCONDITIONAL_BRANCH, FlowControl.INDIRECT_BRANCH}
 
 
 @dataclass(frozen=True)
 class Access:
-    """One memory operand: base + index * scale + displacement, `size` bytes of `width` a lane."""
+    """One memory operand: base + index * scale + displacement, `size` bytes of `width` a lane.
+
+    `segment` is fs or gs where their base is to be added, else empty.
+    """
 
     base: str
     index: str
@@ -56,6 +65,7 @@ class Access:
     width: int
     reads: bool
     writes: bool
+    segment: str = ""
 
     def address(self, registers: Mapping[str, int]) -> int:
         """Return the effective address with these general registers; as loaded if they are."""
@@ -199,8 +209,25 @@ class Disassembly:
     def _decode(self, address: int) -> Instruction | None:
         if not any(address in section for section in self.executable.code):
             return None
-        decoded = Decoder(64, self.executable.read(address, _LONGEST), ip=address).decode()
-        return None if decoded.code == Code.INVALID else _instruction(decoded)
+        return decode(self.executable.read(address, _LONGEST), address)
+
+
+def decode(code: bytes, address: int) -> Instruction | None:
+    """Return the instruction that `code` begins with, None where that is none."""
+    decoded = Decoder(64, code, ip=address).decode()
+    return None if decoded.code == Code.INVALID else _instruction(decoded)
+
+
+def features(code: bytes) -> tuple[str, ...]:
+    """Return what a processor must have for the instruction that `code` begins with."""
+    return tuple(_FEATURES[feature] for feature in Decoder(64, code).decode().cpuid_features())
+
+
+def part(name: str, registers: Mapping[str, int]) -> tuple[int, int]:
+    """Return the width in bytes and the value of a general register, such as `cl` or `ah`."""
+    register = getattr(Register, name.upper())
+    size, value = RegisterExt.size(register), registers[full(register)]
+    return size, value >> (8 if name in _HIGH else 0) & (1 << 8 * size) - 1
 
 
 @cache
@@ -250,6 +277,7 @@ def _instruction(decoded: Decoded) -> Instruction:
             else MemorySizeExt.element_size(used.memory_size),
             reads=used.access in _READS,
             writes=used.access in _WRITES,
+            segment=_NAMES[used.segment] if used.segment in _BASED else "",
         )
         for used in info.used_memory()
     )

@@ -85,6 +85,18 @@ class Places:
                 return Place(name, tuple(int(i) for i in index), offset)
         return None
 
+    def near(self, address: int, most: int) -> tuple[str, int] | None:
+        """Return the buffer nearest to an address outside of all, and how far that is past its end.
+
+        The distance is negative before its beginning; None where it is more than `most` bytes.
+        """
+        gaps = [
+            (name, address - end if address >= end else address - start)
+            for start, end, name in self._spans
+        ]
+        nearest = min(gaps, key=lambda gap: abs(gap[1]), default=None)
+        return nearest if nearest is not None and abs(nearest[1]) <= most else None
+
     def start(self, buffer: str) -> int:
         """Return where a buffer begins."""
         return self._addresses[buffer]
