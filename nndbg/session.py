@@ -255,7 +255,7 @@ class Session:
             return self.rewind(here)
         if here.number:
             return self.rewind(Stop(here.step, here.number - 1))
-        return self.rewind(self.stop_before(_step_before(here.step), None))
+        return self.rewind(self.stop_before(_step_before(here.step)))
 
     def back_step(self) -> tuple[Observation, ...]:
         """Go back to where this step begins; from there, to where the one before it does."""
@@ -263,22 +263,22 @@ class Session:
         is_within = here.number or self.is_between_stops
         return self.rewind(Stop(here.step if is_within else _step_before(here.step), 0))
 
-    def stop_before(self, step: int, op: str | None) -> Stop:
-        """Return the last stop in `step` before `op` was complete, or the last one of all.
+    def stop_before(self, step: int, *ops: str) -> Stop:
+        """Return the stop in `step` before the first of `ops` was complete; without, its last one.
 
         `step` is this one or an earlier one; one that this run has not come by is run for it.
-        Raises UsageError where `op` was not complete in it, as far as it has come.
+        Raises UsageError where none of the ops was complete in it, as far as it has come.
         """
         here = self.here
         if step != here.step and not self._trail.is_whole(step):
             self._rehearse(step, here)
-        ops = self._trail.ops(step)[: here.number + 1 if step == here.step else None]
-        if op is None:
-            return Stop(step, len(ops) - 1)
-        numbers = [number for number, name in enumerate(ops) if name == op]
-        if not numbers:
-            raise UsageError(f"{op} has not been complete in step {step}.")
-        return Stop(step, numbers[-1] - 1)
+        names = self._trail.ops(step)[: here.number + 1 if step == here.step else None]
+        if not ops:
+            return Stop(step, len(names) - 1)
+        number = next((number for number, name in enumerate(names) if name in ops), None)
+        if number is None:
+            raise UsageError(f"{' or '.join(ops)} has not been complete in step {step}.")
+        return Stop(step, number - 1)
 
     def rewind(self, stop: Stop) -> tuple[Observation, ...]:
         """Run the program again to a stop that comes no later than this one; see `back`.

@@ -15,6 +15,7 @@ PUBLIC = {
     "Finding",
     "Level",
     "GdbError",
+    "LastWrite",
     "MapError",
     "Mode",
     "NndbgError",
@@ -24,7 +25,9 @@ PUBLIC = {
     "Status",
     "UsageError",
     "Verdict",
+    "back_to_write",
     "bisect",
+    "blame",
     "check",
     "open",
 }
