@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
+from nndbg.ahead import one_thread_each
 from nndbg.capture import Capture, Flat, shape
 from nndbg.compare import Mode
 from nndbg.errors import ProgramError, UsageError
@@ -324,7 +325,7 @@ class Session:
     def _run_again(self, stop: Stop) -> tuple[Observation, ...]:
         """Run the program again to a stop that is known, and judge what comes before it."""
         found: list[Observation] = []
-        with self._again():
+        with self._again(), one_thread_each():
             self._begin(self._source.start(stop.step))
             begun = self._begun
             while self._number < stop.number:
