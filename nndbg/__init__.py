@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nndbg.compare import Mode, Status, Verdict
     from nndbg.errors import GdbError, MapError, NndbgError, ProgramError, UsageError
     from nndbg.finding import Audit, Finding, Level
+    from nndbg.last_write import LastWrite, back_to_write
     from nndbg.report import Report
     from nndbg.session import Session
 
@@ -25,6 +26,7 @@ __all__ = [
     "Audit",
     "Finding",
     "GdbError",
+    "LastWrite",
     "Level",
     "MapError",
     "Mode",
@@ -35,6 +37,7 @@ __all__ = [
     "Status",
     "UsageError",
     "Verdict",
+    "back_to_write",
     "bisect",
     "blame",
     "check",
@@ -46,6 +49,7 @@ _HOMES = {
     "nndbg.compare": ("Mode", "Status", "Verdict"),
     "nndbg.errors": ("GdbError", "MapError", "NndbgError", "ProgramError", "UsageError"),
     "nndbg.finding": ("Audit", "Finding", "Level"),
+    "nndbg.last_write": ("LastWrite", "back_to_write"),
     "nndbg.report": ("Report",),
     "nndbg.session": ("Session",),
 }

@@ -2,61 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from numpy.typing import NDArray
 
+from nndbg.ahead import one_thread_each
 from nndbg.capture import Capture, Flat, shape
 from nndbg.compare import Mode
-from nndbg.elf import Executable
 from nndbg.errors import ProgramError, UsageError
 from nndbg.finding import ALL_AUDITS, Audit
-from nndbg.layermap import Buffer, LayerMap
 from nndbg.ledger import Observation, StepLedger, StepRecord, constants_at, judge_record
 from nndbg.repair import Repair, repaired
+from nndbg.source import Source
+from nndbg.trail import Stop, Trail
 
-
-class Source(Protocol):
-    """Where captures come from: a live program, a recording, a test."""
-
-    @property
-    def layer_map(self) -> LayerMap:
-        """The map that says what is captured."""
-
-    @property
-    def executable(self) -> Executable | None:
-        """The program's file, None where only its captures are left."""
-
-    @property
-    def output(self) -> str:
-        """What the program printed so far."""
-
-    def start(self, step: int, poison: bool = False) -> Capture:
-        """Go, from the beginning, to where `step` begins; poison what that step is to write."""
-
-    def go_to(self, step: int) -> Capture:
-        """Go on to where `step` begins, which is still to come."""
-
-    def next(self) -> Capture | None:
-        """Go to the next stop; None once the program has ended."""
-
-    def sweep(self, on: bool) -> None:
-        """Stop at fewer places than at every op, from the next step on, where that is possible."""
-
-    def constant(self, buffer: Buffer) -> Flat:
-        """Return a constant buffer in one dimension."""
-
-    def heal(self, buffers: Mapping[str, Flat]) -> Capture:
-        """Write these numbers into the program's buffers, and capture the same stop again."""
-
-    def interrupt(self) -> None:
-        """Stop the program where it is, from any thread."""
-
-    def close(self) -> None:
-        """Let go of the program."""
+_PASSED = (
+    "this program is not deterministic: run again it went past stop {stop.number} of step "
+    "{stop.step}, or ended before. Start it again."
+)
 
 
 class Session:
@@ -74,6 +41,10 @@ class Session:
         self._ledger: StepLedger | None = None
         self._begun = 0
         self._is_lost = False
+        self._trail = Trail(source.layer_map)
+        # How many stops of this step the program has come by since it began, if they are noted.
+        self._number = 0
+        self._is_noted = False
         buffers = source.layer_map.buffers
         self.layer_map = source.layer_map
         self.executable = source.executable
@@ -135,7 +106,9 @@ class Session:
         self.ended_after = None
         self.repairs.clear()
         self._is_lost = True
-        self._begin(self._source.start(step, poison=True) if poison else self._source.start(step))
+        begin = self._source.start(step, poison=True) if poison else self._source.start(step)
+        self._trail = Trail(self.layer_map)
+        self._begin(begin, is_poisoned=poison)
         self._is_lost = False
         assert self.capture is not None
         return self.capture
@@ -189,6 +162,7 @@ class Session:
         if self.capture is None:
             self.start()
         assert self.capture is not None
+        self._is_noted = False
         begin, done = self.capture, []
         constants = {
             buffer.name: self._source.constant(buffer)
@@ -259,6 +233,81 @@ class Session:
             and not self._ledger.has_judged(op)
         )
 
+    @property
+    def source(self) -> Source:
+        """Where the captures come from. Who moves it on has to `rewind` or `start` the session."""
+        return self._source
+
+    @property
+    def here(self) -> Stop:
+        """The last stop that the program came by.
+
+        Raises UsageError where the program has come by none that one could go back from.
+        """
+        if self.capture is None:
+            raise UsageError("nothing has run yet, so there is nothing to go back to.")
+        if not self._is_noted:
+            raise UsageError(
+                f"step {self.capture.step} was swept, recorded or poisoned, and its stops are not "
+                "those of a plain run. Start it again before you go back."
+            )
+        return Stop(self.capture.step, self._number)
+
+    @property
+    def is_between_stops(self) -> bool:
+        """Whether the program has left its last stop: it ended, failed or was interrupted."""
+        return self.has_ended or self._is_lost
+
+    def back(self) -> tuple[Observation, ...]:
+        """Go back to the stop before this one, by running the program again.
+
+        Before the first op of a step that is where the step begins, and before that the last op of
+        the step before; from the program's end, or where it failed, its last stop. Returns the ops
+        of the step that are judged by then. Raises UsageError where nothing comes before, and
+        ProgramError where the program does not do again what it did.
+        """
+        here = self.here
+        if self.is_between_stops:
+            return self.rewind(here)
+        if here.number:
+            return self.rewind(Stop(here.step, here.number - 1))
+        return self.rewind(self.stop_before(_step_before(here.step)))
+
+    def back_step(self) -> tuple[Observation, ...]:
+        """Go back to where this step begins; from there, to where the one before it does."""
+        here = self.here
+        is_within = here.number or self.is_between_stops
+        return self.rewind(Stop(here.step if is_within else _step_before(here.step), 0))
+
+    def stop_before(self, step: int, *ops: str) -> Stop:
+        """Return the stop in `step` before the first of `ops` was complete; without, its last one.
+
+        `step` is this one or an earlier one; one that this run has not come by is run for it.
+        Raises UsageError where none of the ops was complete in it, as far as it has come.
+        """
+        here = self.here
+        if step != here.step and not self._trail.is_whole(step):
+            self._rehearse(step, here)
+        names = self._trail.ops(step)[: here.number + 1 if step == here.step else None]
+        if not ops:
+            return Stop(step, len(names) - 1)
+        number = next((number for number, name in enumerate(names) if name in ops), None)
+        if number is None:
+            raise UsageError(f"{' or '.join(ops)} has not been complete in step {step}.")
+        return Stop(step, number - 1)
+
+    def rewind(self, stop: Stop) -> tuple[Observation, ...]:
+        """Run the program again to a stop that comes no later than this one; see `back`.
+
+        A stop that this run never came by is not taken on trust: the program is first run on from
+        there to this one, and a second time to the stop itself. Where a run turns out to be another
+        one the session has to be started again.
+        """
+        here = self.here
+        if not self._trail.knows(stop):
+            self._rehearse(stop.step, here)
+        return self._run_again(stop)
+
     def interrupt(self) -> None:
         """Stop the program where it is; for another thread than the one that runs it."""
         self._source.interrupt()
@@ -271,13 +320,57 @@ class Session:
         """Judge what the step completed before the program failed in it."""
         return self._ledger.abandon() if self._ledger is not None else ()
 
-    def _start(self, capture: Capture) -> Capture:
+    def _rehearse(self, step: int, here: Stop) -> None:
+        """Run the program again from `step` to this stop, and note all stops on the way."""
+        with self._again():
+            capture: Capture | None = self._source.start(step)
+            stop = Stop(step, 0)
+            while capture is not None and stop <= here:
+                self._trail.note(stop, capture)
+                if stop == here:
+                    return
+                capture = self._source.next()
+                if capture is not None and capture.op is None:
+                    self._trail.close(stop.step)
+                    stop = Stop(capture.step, 0)
+                else:
+                    stop = Stop(stop.step, stop.number + 1)
+            raise ProgramError(_PASSED.format(stop=here))
+
+    def _run_again(self, stop: Stop) -> tuple[Observation, ...]:
+        """Run the program again to a stop that is known, and judge what comes before it."""
+        found: list[Observation] = []
+        with self._again(), one_thread_each():
+            self._begin(self._source.start(stop.step))
+            begun = self._begun
+            while self._number < stop.number:
+                found += self._advance()
+                if self.has_ended or self._begun != begun:
+                    raise ProgramError(_PASSED.format(stop=stop))
+        return tuple(found)
+
+    @contextmanager
+    def _again(self) -> Iterator[None]:
+        """Leave no run behind where it fails to be run again."""
         self.has_ended = False
         self.ended_after = None
-        self._begin(capture)
-        return capture
+        self._is_lost = True
+        try:
+            yield
+        except BaseException:
+            self.capture = self._ledger = None
+            raise
+        self._is_lost = False
 
-    def _begin(self, capture: Capture) -> None:
+    def _note(self, number: int, capture: Capture) -> None:
+        if self._is_noted:
+            self._trail.note(Stop(capture.step, number), capture)
+        self._number = number
+
+    def _begin(self, capture: Capture, is_poisoned: bool = False) -> None:
+        # A step that begins while the session sweeps is swept to its end.
+        self._is_noted = not self.sweeps and not is_poisoned
+        self._note(0, capture)
         self.capture = capture
         self._begun += 1
         self._ledger = StepLedger(
@@ -301,11 +394,14 @@ class Session:
             self.ended_after = None if self._ledger.is_complete else self._ledger.last_op
             return self._ledger.abandon()
         if capture.op is not None:
+            self._note(self._number + 1, capture)
             self.capture = capture
             found = self._ledger.see(capture)
             if capture.op in self.heals:
                 self._repair(capture.op, found)
             return found
+        if self._is_noted:
+            self._trail.close(self.capture.step)
         late = self._ledger.end(capture)
         self._follow(capture)
         return late
@@ -337,3 +433,9 @@ class Session:
     def _constants(self, op: str) -> dict[str, Flat]:
         """Return the constant buffers that an op takes, while the program stands still."""
         return {b.name: self._source.constant(b) for b in self._taken[op]}
+
+
+def _step_before(step: int) -> int:
+    if step == 0:
+        raise UsageError("step 0 begins here, and no stop comes before it.")
+    return step - 1

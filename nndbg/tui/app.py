@@ -18,16 +18,27 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from nndbg.diagnose import Diagnosis, Evidence
+from nndbg.last_write import back_to_write
 from nndbg.session import Session
 from nndbg.text import printable
 from nndbg.tui.diagnoser import Diagnosed, Diagnoser
 from nndbg.tui.dialogs import HelpDialog, StepDialog
-from nndbg.tui.driver import Command, FindDivergence, FinishStep, NextOp, Start
+from nndbg.tui.driver import (
+    Back,
+    BackStep,
+    BackToWrite,
+    Command,
+    FindDivergence,
+    FinishStep,
+    GoBack,
+    NextOp,
+    Start,
+)
 from nndbg.tui.keys import KEYS
 from nndbg.tui.matrix import Matrix
 from nndbg.tui.matrix_layout import Side
 from nndbg.tui.op_list import OpList
-from nndbg.tui.palette import THEME, WRONG
+from nndbg.tui.palette import STRONG, THEME, UNKNOWN, WRONG
 from nndbg.tui.snapshot import Condition, Snapshot
 from nndbg.tui.source_view import SourceView
 from nndbg.tui.status_line import StatusLine
@@ -53,7 +64,7 @@ class DebuggerApp(App[None]):
     HORIZONTAL_BREAKPOINTS = _WIDTHS
     VERTICAL_BREAKPOINTS = _HEIGHTS
 
-    def __init__(self, session: Session, step: int = 0) -> None:
+    def __init__(self, session: Session, step: int = 0, to_write: GoBack = back_to_write) -> None:
         super().__init__()
         self._first_step = step
         self._generation = 0
@@ -64,7 +75,7 @@ class DebuggerApp(App[None]):
         self._events: asyncio.AbstractEventLoop | None = None
         self.snapshot: Snapshot | None = None
         self._shown_evidence: Evidence | None = None
-        self.worker = Worker(session, self.post_message)
+        self.worker = Worker(session, self.post_message, to_write)
         self._diagnoser = Diagnoser(self.post_message)
         self._diagnoses: WeakKeyDictionary[Evidence, tuple[Diagnosis, ...]] = WeakKeyDictionary()
 
@@ -77,7 +88,7 @@ class DebuggerApp(App[None]):
                 yield Matrix("nothing to show yet", id="matrix")
                 yield ElementLine(id="element")
                 yield SourceView(self._executable, id="source")
-        yield Static(id="failure")
+        yield Static(id="message")
         yield StatusLine(printable(self._program), id="status")
         yield Footer(show_command_palette=False, compact=True)
 
@@ -117,6 +128,8 @@ class DebuggerApp(App[None]):
         match action:
             case "next_op" | "finish_step" | "find_divergence":
                 return True if self._can_go_on else None
+            case "back_op" | "back_step" | "back_to_write":
+                return True if self._can_go_back else None
             case "interrupt":
                 return True if self.is_busy else None
         return True
@@ -132,6 +145,27 @@ class DebuggerApp(App[None]):
     def action_find_divergence(self) -> None:
         """Run until something is wrong."""
         self._submit(FindDivergence(), "to the first divergence")
+
+    def action_back_op(self) -> None:
+        """Run again to the stop before."""
+        self._submit(Back(), "again, to the stop before")
+
+    def action_back_step(self) -> None:
+        """Run again to where the step, or the one before, begins."""
+        self._submit(BackStep(), "again, to where the step begins")
+
+    def action_back_to_write(self) -> None:
+        """Run again to before the element under the cursor was written."""
+        matrix, snapshot = self.query_one(Matrix), self.snapshot
+        if matrix.tensor is not None:
+            index = ",".join(map(str, matrix.tensor.index(*matrix.cursor)))
+            element = f"{matrix.tensor.name}[{index}]" if index else matrix.tensor.name
+        elif snapshot is not None and snapshot.written is not None:
+            element = snapshot.written.element
+        else:
+            self.query_one(StatusLine).remark("no element here")
+            return
+        self._submit(BackToWrite(element), f"again, to the write of {printable(element)}")
 
     def action_interrupt(self) -> None:
         """Stop the program where it is."""
@@ -167,7 +201,7 @@ class DebuggerApp(App[None]):
         self.snapshot = snapshot = message.snapshot
         self.is_busy = False
         self.query_one(StatusLine).stand(snapshot)
-        self._show_failure(snapshot)
+        self._show_message(snapshot)
         self.query_one(OpList).show(snapshot)
         self.refresh_bindings()
 
@@ -184,7 +218,10 @@ class DebuggerApp(App[None]):
         observation = snapshot.observations.get(row.op)
         matrix, line = self.query_one(Matrix), self.query_one(BufferLine)
         capture = observation.capture if observation else snapshot.capture
-        self.query_one(SourceView).show(capture.address if capture else None)
+        address = capture.address if capture else None
+        if observation is None and snapshot.written is not None:
+            address = snapshot.written.write.site.address
+        self.query_one(SourceView).show(address)
         if observation is None:
             line.show_words(row.op, f"{row.word} in step {snapshot.step}")
             onwards = "n runs the next op, d to the first wrong one"
@@ -231,6 +268,10 @@ class DebuggerApp(App[None]):
     def _can_go_on(self) -> bool:
         return not self.is_busy and self.snapshot is not None and self.snapshot.can_go_on
 
+    @property
+    def _can_go_back(self) -> bool:
+        return not self.is_busy and self.snapshot is not None and self.snapshot.capture is not None
+
     def _begin(self, step: int | None) -> None:
         if step is None:
             return
@@ -249,15 +290,15 @@ class DebuggerApp(App[None]):
         if self.is_busy:
             self.refresh_bindings()
 
-    def _show_failure(self, snapshot: Snapshot) -> None:
-        failure = self.query_one("#failure", Static)
+    def _show_message(self, snapshot: Snapshot) -> None:
+        message = self.query_one("#message", Static)
         failed = snapshot.condition is Condition.FAILED
-        failure.display = failed
+        message.display = failed or bool(snapshot.remark)
+        words = Text(snapshot.remark, STRONG if snapshot.written else UNKNOWN)
         if failed:
             words = Text(snapshot.says, WRONG)
-            failure.update(
-                words.append("\nr restarts, g goes to another step, q quits.", "not bold")
-            )
+            words.append("\nr restarts, g goes to another step, q quits.", "not bold")
+        message.update(words)
 
 
 def run(session: Session, step: int = 0) -> None:

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Event
+from typing import TypeVar
 
 from nndbg.errors import InterruptedByUser, NndbgError
+from nndbg.last_write import LastWrite, back_to_write
 from nndbg.ledger import Observation
 from nndbg.session import Session
 from nndbg.text import printable
 from nndbg.tui.snapshot import Condition, Progress, Snapshot
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -36,19 +40,45 @@ class FindDivergence:
     """Run until an op is wrong."""
 
 
-Command = Start | NextOp | FinishStep | FindDivergence
+@dataclass(frozen=True)
+class Back:
+    """Run the program again, to the stop before this one."""
+
+
+@dataclass(frozen=True)
+class BackStep:
+    """Run it again, to where this step begins, or the one before."""
+
+
+@dataclass(frozen=True)
+class BackToWrite:
+    """Run it again, to the stop before `element` was written last."""
+
+    element: str
+
+
+Command = Start | NextOp | FinishStep | FindDivergence | Back | BackStep | BackToWrite
+GoBack = Callable[[Session, str], LastWrite]
 
 
 class Driver:
     """Moves one session along. Everything but `stop` belongs to the session's thread."""
 
-    def __init__(self, session: Session, tell: Callable[[Progress], None]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        tell: Callable[[Progress], None],
+        to_write: GoBack = back_to_write,
+    ) -> None:
         self._session = session
         self._tell = tell
+        self._to_write = to_write
         self._step = 0
         self._observations: dict[str, Observation] = {}
         self._judged = 0
         self._is_begun = False
+        self._shown: Snapshot | None = None
+        self._refusal = ""
         self.stop = Event()
 
     def carry_out(self, command: Command) -> Snapshot:
@@ -65,6 +95,12 @@ class Driver:
                     return self._finish_step()
                 case FindDivergence():
                     return self._find_divergence()
+                case Back():
+                    return self._back(self._session.back)
+                case BackStep():
+                    return self._back(self._session.back_step)
+                case BackToWrite(element):
+                    return self._back_to_write(element)
         except InterruptedByUser as interruption:
             says = printable(str(interruption))
             return self._picture(Condition.INTERRUPTED, says, self._last, can_go_on=self._is_begun)
@@ -113,6 +149,57 @@ class Driver:
                 return self._after(wrong)
             self._heed_stop()
         return self._ended()
+
+    def _back(self, go: Callable[[], tuple[Observation, ...]]) -> Snapshot:
+        found = self._going_back(go)
+        return self._stay() if found is None else self._again(found)
+
+    def _back_to_write(self, element: str) -> Snapshot:
+        found = self._going_back(lambda: self._to_write(self._session, element))
+        if found is None:
+            return self._stay()
+        again = self._again(found.observations)
+        return replace(again, look_at=None, remark=_told(found), written=found)
+
+    def _going_back(self, go: Callable[[], _T]) -> _T | None:
+        """Return what came of going back, None where the program could stay where it was."""
+        was_begun, self._is_begun, self._refusal = self._is_begun, False, ""
+        try:
+            return go()
+        except InterruptedByUser:
+            raise
+        except NndbgError as refusal:
+            if self._session.capture is None:
+                raise
+            self._refusal = printable(str(refusal))
+            return None
+        finally:
+            if self._session.capture is not None:
+                self._is_begun = was_begun or not self._session.is_between_stops
+
+    def _stay(self) -> Snapshot:
+        """Return the last picture again, with what it was that could not be done."""
+        assert self._shown is not None
+        shown = self._shown
+        if not (shown.can_go_on or self._session.is_between_stops):
+            shown = self._picture(Condition.STOPPED, self._where())
+        return replace(shown, look_at=None, remark=self._refusal)
+
+    def _again(self, found: tuple[Observation, ...]) -> Snapshot:
+        """Show what the step had made by the stop that was gone back to."""
+        capture = self._session.capture
+        assert capture is not None
+        self._step, self._observations = capture.step, {}
+        for observation in found:
+            self._keep(observation)
+        return self._picture(Condition.STOPPED, self._where(), capture.op)
+
+    def _where(self) -> str:
+        capture = self._session.capture
+        assert capture is not None
+        if capture.op is None:
+            return f"where step {capture.step} begins"
+        return f"after {printable(capture.op)} of step {capture.step}"
 
     def _advance(self) -> tuple[Observation, ...]:
         """Go on to the next ops that are judged.
@@ -187,7 +274,7 @@ class Driver:
     def _picture(
         self, condition: Condition, says: str, look_at: str | None = None, can_go_on: bool = True
     ) -> Snapshot:
-        return Snapshot(
+        self._shown = Snapshot(
             condition=condition,
             says=says,
             step=self._step,
@@ -196,7 +283,17 @@ class Driver:
             look_at=look_at,
             can_go_on=can_go_on,
         )
+        return self._shown
 
 
 def _is_wrong(observation: Observation) -> bool:
     return any(verdict.status.is_wrong for verdict in observation.verdicts)
+
+
+def _told(found: LastWrite) -> str:
+    """Say who wrote the element."""
+    write, where = found.write, found.write.site
+    return printable(
+        f"{found.element}: {write.before:.9g} -> {write.after:.9g} by {where.instruction}, "
+        f"{where.place} in {where.function}"
+    )

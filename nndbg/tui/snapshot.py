@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from nndbg.capture import Capture
+from nndbg.last_write import LastWrite
 from nndbg.ledger import Observation
 
 
@@ -25,6 +26,7 @@ class Snapshot:
 
     `observations` are those of `step`, by op; `look_at` is the op that the command was about, None
     where the screen may stay where it is. `can_go_on` is false where only a restart helps.
+    `remark` is what else there is to say; `written` the write that was gone back to.
     """
 
     condition: Condition
@@ -34,6 +36,8 @@ class Snapshot:
     capture: Capture | None = None
     look_at: str | None = None
     can_go_on: bool = True
+    remark: str = ""
+    written: LastWrite | None = None
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from time import monotonic
 
 from textual.message import Message
 
+from nndbg.last_write import back_to_write
 from nndbg.session import Session
-from nndbg.tui.driver import Command, Driver
+from nndbg.tui.driver import Command, Driver, GoBack
 from nndbg.tui.snapshot import Progress, Snapshot
 
 # Between two words on the progress of a command, in seconds.
@@ -44,10 +45,15 @@ class Underway(Message):
 class Worker:
     """Owns the session from `start` to `close`; all its methods are for the screen's thread."""
 
-    def __init__(self, session: Session, post: Callable[[Message], object]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        post: Callable[[Message], object],
+        to_write: GoBack = back_to_write,
+    ) -> None:
         self._session = session
         self._post = post
-        self._driver = Driver(session, self._tell)
+        self._driver = Driver(session, self._tell, to_write)
         self._jobs: SimpleQueue[tuple[int, Command] | None] = SimpleQueue()
         self._generation = 0
         self._serving = 0

@@ -16,7 +16,7 @@ from nndbg.elf import read_executable
 from nndbg.errors import NndbgError
 from nndbg.inferior import LiveSource
 from nndbg.layermap import Buffer, LayerMap, load_map
-from nndbg.session import Source
+from nndbg.source import Source
 
 Array = NDArray[Any]
 

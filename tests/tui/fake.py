@@ -61,7 +61,7 @@ DEADLINE = 20.0
 class FakeSource:
     """Yields `steps` steps. The others name a step and the op in which it happens.
 
-    A blocked program goes on once it was interrupted.
+    A blocked program goes on once it was interrupted. With a `drift` each run is another one.
     """
 
     def __init__(
@@ -71,12 +71,14 @@ class FakeSource:
         blocks: tuple[int, str] | None = None,
         fails: tuple[int, str] | None = None,
         exits: tuple[int, str] | None = None,
+        drift: float = 0.0,
     ) -> None:
         self.layer_map = parse_map(MAP, "fake.toml")
         self.executable: Executable | None = None
         self.steps, self.wrong = steps, wrong
         self.blocks, self.fails, self.exits = blocks, fails, exits
         self.blocked, self.interrupted, self.closed = Event(), Event(), Event()
+        self.drift = drift
         self.starts: list[int] = []
         self.output = "made up\n"
         self._stop = 0
@@ -91,6 +93,9 @@ class FakeSource:
             for buffer in self._numbered().values()
         }
         self._step, self._next = step, 0
+        for _ in range(step):
+            self._pass()
+        self._buffers["x"] += np.float32(self.drift * len(self.starts))
         return self._capture(None)
 
     def next(self) -> Capture | None:
@@ -128,6 +133,12 @@ class FakeSource:
 
     def close(self) -> None:
         self.closed.set()
+
+    def _pass(self) -> None:
+        """Run a step that nobody looks at."""
+        for op in OPS:
+            self._run(op)
+        self._buffers["x"] *= np.float32(0.9)
 
     def _run(self, op: str) -> None:
         b = {name: self._buffers[name].reshape(self._shape(name)) for name in self._buffers}

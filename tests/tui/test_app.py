@@ -3,6 +3,9 @@
 from textual.widgets import Input
 
 from nndbg.compare import Status
+from nndbg.culprit.model import Site, Write
+from nndbg.errors import UsageError
+from nndbg.last_write import LastWrite
 from nndbg.tui.dialogs import HelpDialog, StepDialog
 from nndbg.tui.keys import KEYS
 from nndbg.tui.matrix import Matrix
@@ -369,3 +372,140 @@ async def test_without_colour_the_signs_remain(stage, monkeypatch):
         }
         assert all(len(set(triplet)) == 1 for triplet in colours)
         assert "✗ dense2" in s.text
+
+
+async def test_back_goes_from_op_to_op_and_into_the_step_before(stage):
+    source = FakeSource()
+    async with stage(source) as s:
+        await s.settle()
+        await s.press("s", "n", "n", "b")
+        assert "stopped after dense1 of step 1" in s.text
+        assert chosen(s) == "dense1"
+        assert list(s.app.snapshot.observations) == ["dense1"]
+        await s.press("b")
+        assert "stopped where step 1 begins" in s.text
+        await s.press("b")
+        assert "stopped after dense2 of step 0" in s.text
+        assert "step 0 · 3 of 3 ops" in s.text
+        await s.press("n")
+        assert "stopped after dense1 of step 1" in s.text
+
+
+async def test_back_a_step_goes_to_where_it_begins_and_then_to_the_one_before(stage):
+    async with stage() as s:
+        await s.settle()
+        await s.press("s", "n", "B")
+        assert "where step 1 begins" in s.text
+        await s.press("B")
+        assert "where step 0 begins" in s.text
+        assert "0 of 3 ops" in s.text
+
+
+async def test_before_the_beginning_there_is_nothing_to_go_back_to(stage):
+    source = FakeSource()
+    async with stage(source) as s:
+        await s.settle()
+        await s.press("b")
+        assert "step 0 begins here, and no stop comes before it." in s.text
+        assert source.starts == [0]
+        await s.press("n")
+        assert "no stop comes before it" not in s.text
+        assert "stopped after dense1 of step 0" in s.text
+
+
+async def test_back_from_the_end_goes_to_the_last_op(stage):
+    async with stage(FakeSource(wrong=None)) as s:
+        await s.settle()
+        await s.press("d", "b")
+        assert s.app.snapshot.condition is Condition.STOPPED
+        assert "stopped after dense2 of step 3" in s.text
+        await s.press("n")
+        assert s.app.snapshot.condition is Condition.ENDED
+
+
+async def test_back_from_a_crash_goes_to_the_last_op_that_was_complete(stage):
+    async with stage(FakeSource(fails=(1, "relu1"))) as s:
+        await s.settle()
+        await s.press("d", "b")
+        assert "stopped after dense1 of step 1" in s.text
+        assert "SIGSEGV" not in s.text
+        await s.press("n")
+        assert s.app.snapshot.condition is Condition.FAILED
+
+
+async def test_a_program_that_is_another_when_run_again_is_told(stage):
+    async with stage(FakeSource(drift=0.1)) as s:
+        await s.settle()
+        await s.press("n", "n", "b")
+        assert s.app.snapshot.condition is Condition.FAILED
+        assert "this program is not deterministic: x where step 0 begins" in s.text
+        await s.press("b")
+        assert s.app.snapshot.condition is Condition.FAILED
+        await s.press("r", "n")
+        assert "stopped after dense1 of step 0" in s.text
+
+
+WRITTEN = Write(
+    site=Site(0x401234, "gemm", "gemm.asm", 42, "vmovups [rbp], zmm1"),
+    op="relu1",
+    before=0.25,
+    after=0.5,
+    register="zmm1",
+    lane=1,
+    chain=(),
+)
+
+
+async def test_back_to_the_write_says_who_wrote_the_element_under_the_cursor(stage):
+    asked = []
+
+    def to_write(session, element):
+        asked.append(element)
+        return LastWrite(element, 0, WRITTEN, session.back())
+
+    async with stage(to_write=to_write) as s:
+        await s.settle()
+        await s.press("n", "n", "enter", "down", "right", "w")
+        assert asked == ["h1[1,1]"]
+        assert "h1[1,1]: 0.25 -> 0.5 by vmovups [rbp], zmm1, gemm.asm:42 in gemm" in s.text
+        assert "stopped after dense1 of step 0" in s.text
+        assert chosen(s) == "relu1"
+        await s.press("w")
+        assert asked == ["h1[1,1]"] * 2
+        await s.press("n")
+        assert "gemm.asm" not in s.text
+
+
+async def test_where_no_write_can_be_found_the_screen_stays_and_says_so(stage):
+    def to_write(session, element):
+        raise UsageError(f"no instruction wrote {element} in step 0.")
+
+    async with stage(to_write=to_write) as s:
+        await s.settle()
+        await s.press("n", "n", "w")
+        assert "no instruction wrote h1[0,0] in step 0." in s.text
+        assert s.app.snapshot.condition is Condition.STOPPED
+        assert chosen(s) == "relu1"
+        await s.press("n")
+        assert "stopped after dense2 of step 0" in s.text
+
+
+async def test_without_an_element_there_is_no_write_to_go_back_to(stage):
+    async with stage() as s:
+        await s.settle()
+        await s.press("w")
+        assert "no element here" in s.text
+
+
+async def test_a_program_that_hangs_when_run_again_is_interrupted(stage):
+    source = FakeSource()
+    async with stage(source) as s:
+        await s.settle()
+        await s.press("n", "n")
+        source.blocks = (0, "dense1")
+        await s.pilot.press("b")
+        await s.until(source.blocked.is_set, "the block")
+        await s.press("i")
+        assert s.app.snapshot.condition is Condition.INTERRUPTED
+        await s.press("r", "n")
+        assert "stopped after dense1 of step 0" in s.text
