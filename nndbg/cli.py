@@ -6,21 +6,19 @@ stdout is for data, stderr for talk; nothing but this module and the renderers p
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import rich_click as click
 from click.exceptions import Exit
 from rich.console import Console
 from rich.markup import escape
 
-from nndbg.api import DEFAULT_TIMEOUT, accuser
+from nndbg.api import accuser
 from nndbg.api import blame as find_writes
 from nndbg.api import open as open_session
 from nndbg.bisection import bisect_steps
@@ -33,137 +31,29 @@ from nndbg.errors import ExitCode, NndbgError, UsageError
 from nndbg.finding import ALL_AUDITS, Audit
 from nndbg.healing import heal_steps
 from nndbg.hunt import check_steps
-from nndbg.layermap import MAIN_PHASE, load_map
+from nndbg.layermap import load_map
 from nndbg.output import write_text
+from nndbg.parameters import (
+    FEED,
+    MODES,
+    STEP_NUMBER,
+    ProgramCommand,
+    Steps,
+    check_options,
+    map_option,
+    phase_option,
+    program_argument,
+    program_options,
+    report_options,
+    timeout_option,
+)
 from nndbg.plot import read_images, read_metrics, render_html, render_terminal
 from nndbg.progress_bar import progress_bar
 from nndbg.report import Report
 from nndbg.report.as_map import render as render_map
-from nndbg.report.write import RENDERERS, write_report
+from nndbg.report.write import write_report
 from nndbg.text import printable
 from nndbg.trajectory import follow_steps
-
-
-class ProgramCommand(click.RichCommand):
-    """A command that hands everything after `--` to the program that it debugs."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Split off the program's arguments before click sees them."""
-        at = args.index("--") if "--" in args else len(args)
-        ctx.obj = tuple(args[at + 1 :])
-        return super().parse_args(ctx, args[:at])
-
-
-class Audits(click.ParamType[frozenset[Audit]]):
-    """Names of audits with commas between them, `all` or `none`."""
-
-    name = "LIST"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> frozenset[Audit]:
-        """Return the audits that are named."""
-        if isinstance(value, frozenset):
-            return value
-        if value in ("all", "none"):
-            return ALL_AUDITS if value == "all" else frozenset()
-        names = [name.strip() for name in value.split(",")]
-        unknown = [name for name in names if name not in list(Audit)]
-        if unknown:
-            known = ", ".join(Audit)
-            self.fail(f"{unknown[0]!r} is no audit. There are: {known}; or all, none.", param, ctx)
-        return frozenset(map(Audit, names))
-
-
-class Steps(click.ParamType[range]):
-    """A range of steps, written `A:B`: A and all after it up to, not including, B.
-
-    `A:B:N` is every N-th of them.
-    """
-
-    name = "A:B[:N]"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> range:
-        """Return a range that is not empty."""
-        if isinstance(value, range):
-            return value
-        match = re.fullmatch(r"(\d{1,18}):(\d{1,18})(?::(\d{1,18}))?", value)
-        first, end, every = (int(n) for n in match.groups("1")) if match else (0, 0, 1)
-        if first >= end or not every:
-            self.fail(f"{value!r} is not a range of steps; 0:3 is steps 0, 1 and 2.", param, ctx)
-        return range(first, end, every)
-
-
-def _options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what every command that runs a program takes."""
-    for option in (
-        _timeout_option,
-        _phase_option,
-        _map_option,
-        _program_argument("./mnist"),
-    ):
-        command = option(command)
-    return command
-
-
-def _program_argument(default: str | None) -> Callable[..., Any]:
-    kind = click.Path(path_type=Path)
-    if default is None:
-        return click.argument("program", type=kind)
-    return click.argument("program", type=kind, default=default)
-
-
-_map_option = click.option(
-    "--map",
-    "map_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The layer map; without it, the one in the executable.",
-)
-_phase_option = click.option(
-    "--phase",
-    default=MAIN_PHASE,
-    show_default=True,
-    help="Which kind of step to follow, as the layer map names it.",
-)
-_MODES = ("local", "chain", "both")
-_FEED = (
-    "Feed the reference with the program's inputs, its own outputs since the step began, or both"
-)
-_timeout_option = click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=DEFAULT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long the program may take from one boundary to the next.",
-)
-_step_number = click.IntRange(0, 2**63 - 1)
-
-
-def _report_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what every command that ends in a report takes."""
-    for option in (
-        click.option(
-            "-o",
-            "--output",
-            type=click.Path(path_type=Path, dir_okay=False),
-            metavar="FILE",
-            help="Write the report there, not to stdout.",
-        ),
-        click.option(
-            "--format",
-            "form",
-            type=click.Choice(list(RENDERERS)),
-            default="terminal",
-            show_default=True,
-            help="How to write the report.",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -173,8 +63,8 @@ def commands() -> None:
 
 
 @commands.command(cls=ProgramCommand)
-@click.option("--step", type=_step_number, default=0, show_default=True, help="Where to begin.")
-@_options
+@click.option("--step", type=STEP_NUMBER, default=0, show_default=True, help="Where to begin.")
+@program_options
 @click.pass_obj
 def run(
     arguments: tuple[str, ...],
@@ -202,44 +92,9 @@ def run(
 
 
 @commands.command(cls=ProgramCommand)
-@click.option(
-    "--steps",
-    type=Steps(),
-    default="0:3",
-    show_default=True,
-    help="Which steps to check; 0:9000:50 is every fiftieth.",
-)
-@click.option("--until-first", is_flag=True, help="Stop at the first op that is wrong.")
-@click.option(
-    "--audits",
-    type=Audits(),
-    default="all",
-    show_default=True,
-    help="What to look into besides the numbers: "
-    f"{', '.join(Audit)}; several with commas, all, or none.",
-)
-@click.option(
-    "--culprit/--no-culprit",
-    default=True,
-    show_default=True,
-    help="Run again to find the instruction that made the first wrong number.",
-)
-@click.option(
-    "--heal",
-    metavar="OP",
-    multiple=True,
-    help="Write over what OP leaves wrong, and go on: does the rest agree then? May be given for "
-    "several; auto finds the fewest.",
-)
-@click.option(
-    "--mode",
-    type=click.Choice([*_MODES, Mode.TRAJECTORY.value]),
-    default="local",
-    show_default=True,
-    help=f"{_FEED}; or let it train beside the program, and see how far the two drift apart.",
-)
-@_report_options
-@_options
+@check_options
+@report_options
+@program_options
 @click.pass_obj
 def check(
     arguments: tuple[str, ...],
@@ -295,10 +150,10 @@ def check(
     "--steps", type=Steps(), required=True, help="Where to look; 0:9380 is ten epochs of MNIST."
 )
 @click.option(
-    "--mode", type=click.Choice(_MODES), default="local", show_default=True, help=f"{_FEED}."
+    "--mode", type=click.Choice(MODES), default="local", show_default=True, help=f"{FEED}."
 )
-@_report_options
-@_options
+@report_options
+@program_options
 @click.pass_obj
 def bisect(
     arguments: tuple[str, ...],
@@ -350,7 +205,7 @@ def _conclude(report: Report, form: str, output: Path | None) -> ExitCode:
 @commands.command(cls=ProgramCommand)
 @click.argument("program", type=click.Path(path_type=Path))
 @click.argument("element")
-@click.option("--step", type=_step_number, default=0, show_default=True, help="In which step.")
+@click.option("--step", type=STEP_NUMBER, default=0, show_default=True, help="In which step.")
 @click.option("--op", metavar="OP", help="Until which op; unless given, the first that writes it.")
 @click.option(
     "--format",
@@ -366,9 +221,9 @@ def _conclude(report: Report, form: str, output: Path | None) -> ExitCode:
     show_default=True,
     help="Watch with the processor's debug registers, or by breakpoints on all stores.",
 )
-@_timeout_option
-@_phase_option
-@_map_option
+@timeout_option
+@phase_option
+@map_option
 @click.pass_obj
 def blame(
     arguments: tuple[str, ...],
@@ -406,17 +261,17 @@ def map_group() -> None:
 
 
 @map_group.command(name="show")
-@_phase_option
-@_map_option
-@_program_argument(None)
+@phase_option
+@map_option
+@program_argument(None)
 def map_show(program: Path, map_file: Path | None, phase: str) -> None:
     """Print the map of PROGRAM with the address of everything that it names."""
     sys.stdout.write(render_map(load_map(read_executable(program), map_file, phase)))
 
 
 @map_group.command(name="check")
-@_map_option
-@_program_argument(None)
+@map_option
+@program_argument(None)
 def map_check(program: Path, map_file: Path | None) -> None:
     """Check the map of PROGRAM against the executable, without running it."""
     executable = read_executable(program)
