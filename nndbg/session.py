@@ -306,6 +306,8 @@ class Session:
         here = self.here
         if not self._trail.knows(stop):
             self._rehearse(stop.step, here)
+            if not self._trail.knows(stop):
+                raise UsageError(f"step {stop.step} has no stop {stop.number}.")
         return self._run_again(stop)
 
     def interrupt(self) -> None:
@@ -322,6 +324,8 @@ class Session:
 
     def _rehearse(self, step: int, here: Stop) -> None:
         """Run the program again from `step` to this stop, and note all stops on the way."""
+        if step > here.step:
+            raise UsageError(f"this is step {here.step}, and step {step} is still to come.")
         with self._again():
             capture: Capture | None = self._source.start(step)
             stop = Stop(step, 0)

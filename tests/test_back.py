@@ -132,6 +132,17 @@ def test_a_recorded_step_is_not_gone_back_in_and_the_next_one_is(fake):
     assert session.here == Stop(0, len(IN_ORDER))
 
 
+def test_a_stop_that_there_is_not_is_refused_and_the_session_stays(fake):
+    session = session_of(fake, IN_ORDER, IN_ORDER)
+    session.start(1)
+    with pytest.raises(UsageError, match="step 0 has no stop 9"):
+        session.rewind(Stop(0, 9))
+    with pytest.raises(UsageError, match="this is step 1, and step 2 is still to come"):
+        session.rewind(Stop(2, 0))
+    assert session.here == Stop(1, 0)
+    assert session.next_op()
+
+
 def test_back_from_a_crash_is_the_last_stop_before_it(fake):
     session = session_of(fake, ["load", "dense", ProgramError("it crashed")])
     session.start()
