@@ -108,7 +108,8 @@ def _says(session: Session, report: Report, ops: Sequence[str], is_found: bool) 
     """Return what came of it, in sentences."""
     if not ops:
         agrees = report.error is None and not report.wrong
-        return "Nothing had to be repaired." if agrees else "There is nothing to repair."
+        until = "" if agrees else " before the run ended"
+        return f"No output is wrong{until}: there is nothing to repair."
     told = [why for op in ops if (why := _why_not(session, report, op))]
     wrong = [op for op in ops if _steps(session, op)]
     others = _others(report, ops)

@@ -217,6 +217,30 @@ def test_a_wrong_trajectory_is_exit_code_1(nndbg: Cli, wrong: list[str]):
     assert "Wrong, not unlucky: relu is proved wrong in step 1" in done.stdout
 
 
+def test_healing_tells_what_has_to_be_repaired(nndbg: Cli, wrong: list[str]):
+    done = nndbg("check", "--heal", "auto", "--no-culprit", "--format", "json", *wrong)
+    assert done.returncode == 1
+    healed = json.loads(done.stdout)["healed"]
+    assert healed["agrees"] is True
+    assert healed["found"] is True
+    assert len(healed["ops"]) == 1
+
+
+@pytest.mark.parametrize("other", [("--until-first",), ("--mode", "trajectory")], ids=" ".join)
+def test_what_ends_where_a_repair_begins_is_refused(
+    nndbg: Cli, wrong: list[str], other: tuple[str, ...]
+):
+    done = nndbg("check", "--heal", "auto", *other, *wrong)
+    assert done.returncode == 2
+    assert "--heal goes on behind what is wrong" in done.stderr
+
+
+def test_an_op_to_heal_that_is_not_there_is_refused(nndbg: Cli, wrong: list[str]):
+    done = nndbg("check", "--heal", "nosuch", *wrong)
+    assert done.returncode == 2
+    assert "has no op nosuch to heal" in done.stderr
+
+
 def test_a_trajectory_is_not_ended_by_what_is_wrong(nndbg: Cli, wrong: list[str]):
     done = nndbg("check", "--mode", "trajectory", "--until-first", *wrong)
     assert_refused(done, "a trajectory goes on")

@@ -168,7 +168,7 @@ def test_in_a_sound_program_nothing_has_to_be_repaired(heal):
     assert report.agrees
     assert report.healed is not None
     assert (report.healed.ops, report.healed.agrees) == ((), True)
-    assert report.healed.says == "Nothing had to be repaired."
+    assert report.healed.says == "No output is wrong: there is nothing to repair."
 
 
 @pytest.mark.parametrize("ops", [("relu",), (AUTO,)], ids=["named", "auto"])
