@@ -61,7 +61,6 @@ class _Run:
         self._order = {op.name: index for index, op in enumerate(session.layer_map.ops)}
         self._carried = carried(session.layer_map.ops)
         self._points: dict[str, list[Point]] = {}
-        self._scalars: set[str] = set()
         self._most = 0.0
         self._departure: Departure | None = None
         self._first_wrong: Verdict | None = None

@@ -16,7 +16,6 @@ from nndbg.layermap.parse import MAIN_PHASE, parse_map
 from nndbg.variables import VariableError, Variables
 
 SECTION = ".nndbg"
-_POINTER_SIZE = 8
 _LARGEST_MAP = 1 << 20
 
 
