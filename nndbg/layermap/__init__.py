@@ -1,7 +1,7 @@
 """The layer map: TOML in, checked objects out, then placed in an executable."""
 
+from nndbg.layermap.boundary import Boundary
 from nndbg.layermap.model import (
-    Boundary,
     Buffer,
     Condition,
     LayerMap,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
+from nndbg.decode import Disassembly
 from nndbg.elf import Executable, Symbol
 from nndbg.errors import MapError, UsageError
 from nndbg.layermap.model import DTYPES, Boundary, Buffer, LayerMap, Op, Size
 from nndbg.layermap.parse import MAIN_PHASE, parse_map
+from nndbg.returns import Returns, find_returns
 from nndbg.variables import VariableError, Variables
 
 SECTION = ".nndbg"
@@ -37,8 +39,10 @@ class Place:
 class PlacedMap:
     """A layer map with the places, as linked, of everything that it names.
 
-    `places` holds for each buffer where it begins; `enter` has the ops of which the map says where
-    they begin.
+    `places` holds for each buffer where it begins, unless the program holds its address at `held`;
+    `enter` has the ops of which the map says where they begin. `entries` is where the functions of
+    those `return:` boundaries begin whose calls have to be followed, by the boundary's text; of
+    those in `behind` the addresses lie behind the calls.
     """
 
     layer_map: LayerMap
@@ -52,6 +56,17 @@ class PlacedMap:
     done: Mapping[str, tuple[int, ...]]
     enter: Mapping[str, tuple[int, ...]]
     conditions: Mapping[str, Place]
+    held: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    entries: Mapping[str, int] = field(default_factory=dict)
+    behind: frozenset[str] = frozenset()
+
+    @property
+    def needs_registers(self) -> bool:
+        """Whether it takes registers to tell what the program passes."""
+        phase = self.layer_map.phase
+        boundaries = [phase.step, *(op.done for op in phase.ops)]
+        boundaries += [op.enter for op in phase.ops if op.enter is not None]
+        return bool(self.entries or self.held or any(b.call for b in boundaries))
 
 
 def load_map(
@@ -97,11 +112,14 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
         if size.symbol is not None
     }
     phase = layer_map.phase
+    followed = placer.followed()
     seek, counter = phase.seek, phase.counter
     return PlacedMap(
         layer_map=layer_map,
         executable=executable,
-        places=MappingProxyType({b.name: placer.buffer(b) for b in layer_map.buffers.values()}),
+        places=MappingProxyType(
+            {b.name: placer.buffer(b) for b in layer_map.buffers.values() if b.held is None}
+        ),
         size_places=MappingProxyType(sizes),
         counter=placer.variable((*phase.key, "counter"), counter, "u64") if counter else None,
         seek_target=placer.fixed((*phase.key, "seek"), seek.target) if seek else None,
@@ -120,6 +138,15 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
                 if op.when is not None
             }
         ),
+        held=MappingProxyType(
+            {
+                b.name: placer.boundary(("buffers", b.name), b.held[0])
+                for b in layer_map.buffers.values()
+                if b.held is not None
+            }
+        ),
+        entries=MappingProxyType({text: returns.entry for text, returns in followed.items()}),
+        behind=frozenset(text for text, returns in followed.items() if returns.are_behind),
     )
 
 
@@ -233,12 +260,54 @@ class _Placer:
         key = (*op.key, "enter")
         addresses = self.boundary(key, boundary)
         both = set(addresses) & set(self.boundary((*op.key, "done"), op.done))
-        if both:
+        if both and (boundary.nth, boundary.call) == (op.done.nth, op.done.call):
             raise MapError(
                 f"{self.map.at(*key)}: op {op.name} begins at {boundary.text} and is complete at "
                 f"{op.done.text}, which is one place, {min(both):#x}. Name two."
             )
         return addresses
+
+    def followed(self) -> dict[str, Returns]:
+        """Return the returns of functions whose calls have to be followed, by boundary."""
+        phase = self.map.phase
+        wanted: list[tuple[tuple[str | int, ...], Boundary]] = [((*phase.key, "step"), phase.step)]
+        for op in phase.ops:
+            wanted.append(((*op.key, "done"), op.done))
+            if op.enter is not None:
+                wanted.append(((*op.key, "enter"), op.enter))
+        wanted += [
+            (("buffers", b.name), b.held[0])
+            for b in self.map.buffers.values()
+            if b.held is not None
+        ]
+        found: dict[str, Returns] = {}
+        for key, boundary in wanted:
+            if boundary.form == "return":
+                returns = self.returns(key, boundary)
+                if returns.is_shared or boundary.call:
+                    found[boundary.text] = returns
+        return found
+
+    def returns(self, key: tuple[str | int, ...], boundary: Boundary) -> Returns:
+        name = str(boundary.target[0])
+        symbol = self.symbol(key, name)
+        if not symbol.is_code:
+            raise MapError(
+                f"{self.map.at(*key)}: {boundary.text}: {name} is data at {symbol.address:#x}. "
+                "Name a function."
+            )
+        returns = find_returns(self.code, symbol.address)
+        if returns is None:
+            raise MapError(
+                f"{self.map.at(*key)}: {boundary.text}: no instruction is seen by which {name} "
+                "returns. Name the place behind its call: FILE:LINE or *0xADDR."
+            )
+        return returns
+
+    @cached_property
+    def code(self) -> Disassembly:
+        """The program's instructions."""
+        return Disassembly(self.executable)
 
     def largest(self, size: str) -> int | None:
         return self.map.sizes[size].largest
@@ -256,6 +325,8 @@ class _Placer:
                 symbol = self.symbol(key, wanted)
                 addresses = (symbol.address,) if symbol.is_code else ()
                 names, missing = [], f"no code at {wanted}, which is data"
+            case "return":
+                addresses = self.returns(key, boundary).exits
             case "line":
                 file, line = boundary.target
                 addresses = self.executable.line_addresses(str(file), int(line))
