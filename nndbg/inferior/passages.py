@@ -63,8 +63,8 @@ class Passages:
         self._calls: dict[tuple[Boundary, int], _Call] = {}
         self._here: dict[Boundary, Registers] = {}
         self._counts: Counter[tuple[str, Boundary]] = Counter()
-        # What the words of boundaries were that were come by, of each text.
-        self._came: dict[str, list[str]] = defaultdict(list)
+        # What the words of a boundary were each time that the program came by, meant or not.
+        self._came: dict[Boundary, list[str]] = defaultdict(list)
         self._address = 0
 
     def _held(self) -> Mapping[str, tuple[Boundary, Word]]:
@@ -100,7 +100,7 @@ class Passages:
             else:
                 words = self._words(boundary, known)
             if boundary.call:
-                self._came[boundary.text].append(self._told(boundary, words))
+                self._came[boundary].append(self._told(boundary, words))
             if all(self._is_meant(word, words[word.text], meant) for word, meant in boundary.call):
                 self._here[boundary] = known
 
@@ -134,9 +134,10 @@ class Passages:
         boundary = self._done[op]
         if boundary.is_plain:
             return ""
-        came = self._came[boundary.text]
+        each = _each_time(boundary)
+        came = self._came[each]
         if not boundary.call:
-            count = self._counts["done", _each_time(boundary)]
+            count = self._counts["done", each]
             return f"{boundary} was never passed: it was passed {_times(count)} in step {step}"
         text = f"{boundary} was never passed: {boundary.text} was passed {_times(len(came))}"
         return f"{text} in step {step}{', with ' if came else ''}{', '.join(came)}"

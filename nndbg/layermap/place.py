@@ -19,6 +19,7 @@ from nndbg.variables import VariableError, Variables
 
 SECTION = ".nndbg"
 _LARGEST_MAP = 1 << 20
+_LARGEST_ELEMENT = 8
 
 
 @dataclass(frozen=True)
@@ -152,12 +153,16 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
 
 @dataclass(frozen=True)
 class _Data:
-    """A variable: `size` in bytes is 0 where not recorded, `dtype` "" where not known."""
+    """A variable: `size` in bytes is 0 where not recorded, `dtype` "" where not known.
+
+    Where `element` is not 0, the size may be that of the first element alone.
+    """
 
     place: Place
     size: int
     is_code: bool = False
     dtype: str = ""
+    element: int = 0
 
 
 class _Placer:
@@ -191,7 +196,16 @@ class _Placer:
         if name not in self.executable.symbols and (found := self.declared(key, name)):
             return found
         symbol = self.symbol(key, name)
-        return _Data(Place(symbol.address), symbol.size, symbol.is_code)
+        return _Data(
+            Place(symbol.address), symbol.size, symbol.is_code, element=self.element(symbol)
+        )
+
+    def element(self, symbol: Symbol) -> int:
+        """Return the size of one element where the symbol's size may be no more than that, else 0.
+
+        NASM gives a symbol that is not global the size of its first element.
+        """
+        return 0 if symbol.is_global or symbol.size > _LARGEST_ELEMENT else symbol.size
 
     def declared(self, key: tuple[str | int, ...], name: str) -> _Data | None:
         """Return the variable as the DWARF has it, None where `name` is not of its kind."""
@@ -246,8 +260,9 @@ class _Placer:
                 "which is read from the program and has no max. State its max."
             )
         largest = {name: size.largest or 1 for name, size in self.map.sizes.items()}
-        wanted = buffer.elements(largest) * DTYPES[buffer.dtype].itemsize
-        if 0 < data.size < wanted:
+        width = DTYPES[buffer.dtype].itemsize
+        wanted = buffer.elements(largest) * width
+        if 0 < data.size < wanted and data.element != width:
             extents = ", ".join(map(str, buffer.extents(largest)))
             raise MapError(
                 f"{self.map.at(*key)}: buffer {buffer.name} is [{extents}] {buffer.dtype}, "
