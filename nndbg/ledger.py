@@ -131,7 +131,7 @@ class StepLedger:
         self._step = begin.step
         self._ops = tuple(op for op in layer_map.ops if op.name not in begin.skipped)
         self._index = {op.name: index for index, op in enumerate(self._ops)}
-        self._history = History(self._ops, begin, layer_map.elsewhere)
+        self._history = History(layer_map, self._ops, begin)
         # Now, before the step can lead a pointer astray.
         self._constants = {b.name: constant(b) for b in constants_at(layer_map, begin)}
         self._strays: dict[int, list[Stray]] = {}
@@ -318,7 +318,7 @@ class StepLedger:
             stale={
                 b.name: shape(begin.flat[b.name], b, capture.sizes)
                 for b in buffers
-                if b.name in begin.flat and not b.is_pointer
+                if b.name in begin.flat and b.is_fixed
             },
             sizes=capture.sizes,
             addresses=capture.addresses,
@@ -418,7 +418,7 @@ class StepLedger:
     def _reserved(self, name: str, flat: Flat, last: Flat) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return both versions of a buffer in its whole reserved extent."""
         buffer = self._map.buffers[name]
-        if buffer.is_pointer:
+        if not buffer.is_fixed:
             return flat, last
         largest = {size.name: size.largest or 1 for size in self._map.sizes.values()}
         return shape(flat, buffer, largest), shape(last, buffer, largest)

@@ -383,7 +383,7 @@ class _Search:
         wanted = needs(self.evidence, place.index)
         for part, buffer in self.op.inputs.items():
             array = self.evidence.inputs[part]
-            if array.dtype.kind != "f" or self.source.layer_map.buffers[buffer].is_pointer:
+            if array.dtype.kind != "f" or not self.source.layer_map.buffers[buffer].is_fixed:
                 continue
             for at in np.argwhere(~np.isfinite(array)):
                 source = Place(buffer, tuple(int(i) for i in at))

@@ -82,6 +82,7 @@ class LiveSource:
         self._reader = Reader(self._placed, self._running)
         self._passages = Passages(self._placed, self._sight())
         self._missed: Mapping[str, str] = {}
+        self._found: dict[str, Flat] = {}
         self._set_breakpoints()
         self._registers = RegisterReader(self._running) if self._audit else None
         self._snapshot: Snapshot | None = None
@@ -385,7 +386,7 @@ class LiveSource:
             raise ProgramError(text)
         if not stop.is_exit:
             self._passages.come(stop.address)
-            self._reader.hold(self._passages.addresses())
+            self._found |= self._reader.hold(self._passages.addresses())
         return stop
 
     def _crash(self, stop: Stop) -> Crash:
@@ -459,7 +460,9 @@ class LiveSource:
             findings=findings,
             unwritten={name: one.mask for name, one in left.items()},
             missed=self._missed if op is None else {},
+            found=MappingProxyType(self._found),
         )
+        self._found = {}
         self._stops += 1
         self._latest = capture
         if op is not None:

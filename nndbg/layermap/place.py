@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -20,6 +21,7 @@ from nndbg.variables import VariableError, Variables
 SECTION = ".nndbg"
 _LARGEST_MAP = 1 << 20
 _LARGEST_ELEMENT = 8
+_OFFSET = re.compile(r"(?P<name>[^+]+)\+(?P<offset>0x[0-9a-fA-F]{1,8}|\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,12 @@ class Place:
 
     address: int
     hops: tuple[int, ...] = ()
+
+    def moved(self, offset: int) -> Place:
+        """Return the place that many bytes behind this one."""
+        if not self.hops:
+            return Place(self.address + offset)
+        return Place(self.address, (*self.hops[:-1], self.hops[-1] + offset))
 
     def __str__(self) -> str:
         return " -> +".join([f"{self.address:#x}", *map(str, self.hops)])
@@ -143,7 +151,7 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
             {
                 b.name: placer.boundary(("buffers", b.name), b.held[0])
                 for b in layer_map.buffers.values()
-                if b.held is not None
+                if b.held is not None and b.view is None
             }
         ),
         entries=MappingProxyType({text: returns.entry for text, returns in followed.items()}),
@@ -192,13 +200,28 @@ class _Placer:
         return symbol
 
     def data(self, key: tuple[str | int, ...], name: str) -> _Data:
-        """Return the variable `name`: a symbol, or what C would call it by the DWARF."""
+        """Return the variable `name`: a symbol, or what C would call it by the DWARF.
+
+        With `+BYTES` behind it, what lies so many bytes behind its beginning.
+        """
+        if name not in self.executable.symbols and (match := _OFFSET.fullmatch(name)):
+            return self.behind(key, self.data(key, match["name"]), match["name"], match["offset"])
         if name not in self.executable.symbols and (found := self.declared(key, name)):
             return found
         symbol = self.symbol(key, name)
         return _Data(
             Place(symbol.address), symbol.size, symbol.is_code, element=self.element(symbol)
         )
+
+    def behind(self, key: tuple[str | int, ...], data: _Data, name: str, text: str) -> _Data:
+        offset = int(text, 0)
+        if 0 < data.size <= offset and not data.element:
+            raise MapError(
+                f"{self.map.at(*key)}: {name} holds {data.size} bytes, and {name}+{text} lies "
+                "behind its end. Correct the offset."
+            )
+        size = 0 if data.element else max(0, data.size - offset)
+        return _Data(data.place.moved(offset), size, data.is_code)
 
     def element(self, symbol: Symbol) -> int:
         """Return the size of one element where the symbol's size may be no more than that, else 0.
@@ -240,11 +263,14 @@ class _Placer:
     def buffer(self, buffer: Buffer) -> Place:
         key = ("buffers", buffer.name)
         data = self.data(key, buffer.symbol)
-        if data.dtype not in ("", buffer.dtype):
+        if buffer.view is None and data.dtype not in ("", buffer.dtype):
             raise MapError(
                 f"{self.map.at(*key)}: buffer {buffer.name} is {buffer.dtype} here, and "
                 f"{data.dtype} by the program's debug information. Correct the dtype."
             )
+        if buffer.view is not None:
+            base, offset = buffer.view
+            return self.buffer(self.map.buffers[base]).moved(offset)
         if buffer.is_pointer:
             place = self.variable(key, buffer.symbol, "u64")
             return Place(place.address, (*place.hops, 0))
