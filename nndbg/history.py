@@ -10,9 +10,10 @@ output:
   it: whether that was so shows when the op is judged;
 - once all its owners are complete, nothing may change a buffer.
 
-A view is its buffer: who writes the one writes the other. Two buffers that only lie in the same
-memory are two: the one holds what its ops left there until they say otherwise, whatever becomes of
-the memory, and that another's op writes there is no stray change.
+A view is its buffer: who writes the one writes the other. So is a buffer that no op writes by its
+own name where it lies in the memory of one that is written. Two that are both written and only lie
+in the same memory are two: the one holds what its ops left there until they say otherwise, whatever
+becomes of the memory, and that another's op writes there is no stray change.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class History:
         for name, flat in capture.found.items():
             if name not in self.last.flat or self._is_elsewhere(name, capture):
                 self._add(name, index - 1, flat)
-        written = self._map.with_kin(outputs)
+        written = self._written(outputs, capture)
         for name in written & capture.flat.keys():
             self._add(name, index, capture.flat[name])
         strays: list[Stray] = []
@@ -185,7 +186,7 @@ class History:
         last = self.last.flat.get(name)
         if last is None or _is_another(name, self.last, capture):
             # Another array under the same name, set up for this op.
-            if name not in self._map.with_kin(outputs):
+            if name not in self._written(outputs, capture) and name not in capture.found:
                 self._add(name, index - 1, flat)
             return ()
         if name not in self._used or flat is last or _same_bits(last, flat):
@@ -196,10 +197,21 @@ class History:
         rest = self._sharing.without(name, flat, last, others - {name}, outputs, capture)
         if rest is not flat and _same_bits(last, rest):
             return ()
-        if name in self._map.with_kin(outputs):
+        if name in self._written(outputs, capture):
             # What it shares with an output is taken already.
-            return (Stray(index, name, rest, last),)
+            is_used = name in self._owners or any(r in self.done for r in self._readers[name])
+            return (Stray(index, name, rest, last),) if is_used else ()
         return self._changed(index, Stray(index, name, rest, last))
+
+    def _written(self, outputs: frozenset[str], capture: Capture) -> frozenset[str]:
+        """Return the buffers that an op has written with these: what shares their numbers too."""
+        kin = self._map.with_kin(outputs)
+        return kin.union(
+            other
+            for name in kin
+            for other in self._sharing.others(name, capture)
+            if other not in self._owners
+        )
 
     def _is_live(self, name: str) -> bool:
         """Whether an op has written the buffer in this step that another is still to read."""
