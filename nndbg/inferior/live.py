@@ -103,9 +103,14 @@ class LiveSource:
         while self._step < step:
             stop = self._resume()
             if stop.is_exit:
+                boundary = self.layer_map.phase.step
                 raise ProgramError(
                     f"the program ended {self._last}: it has no step {step}. "
-                    "Name an earlier step, or let the program run longer."
+                    + (
+                        "Name an earlier step, or let the program run longer."
+                        if self._step >= 0
+                        else f"Where a step begins, {boundary}, it never was."
+                    )
                 )
             self._address = stop.address
             if self._passages.begins_step:
