@@ -1,0 +1,286 @@
+"""A stopped program of which any number of copies can be made, each to be run on its own.
+
+The kernel copies it as fork(2) does: registers, vector registers and memory, lazily. All copies are
+traced and die with the tracer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import struct
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nndbg.errors import ProgramError
+from nndbg.inferior import ptrace
+from nndbg.inferior.memory import Memory
+from nndbg.inferior.process import Inferior
+from nndbg.inferior.ptrace import FIELD
+
+TRAP = b"\xcc"
+_SYSCALL = b"\x0f\x05"
+# Where our own code lies: a page for calls of the kernel, the rest for what takes more room than
+# there is in the program.
+_RESERVED = 1 << 16
+_PAGE = 4096
+_DISTANCES = tuple(range(1 << 24, 1 << 30, 1 << 24))
+# Source: <asm/unistd_64.h>, <sys/time.h>, <asm/mman.h>.
+_MMAP, _SIGACTION, _SETITIMER, _FORK = 9, 13, 38, 57
+_READ_WRITE_RUN, _ANONYMOUS_NO_REPLACE = 7, 0x100022
+_TIMER = 2  # processor time, so that a busy machine ends nothing early
+_IGNORE = struct.pack("<4Q", 1, 0, 0, 0)
+_EVENT_MESSAGE = 0x4201
+_WRITES = {1: 2, 18: 2, 20: None}
+# Without effect outside of the process: memory, clocks, numbers of the process, signal masks.
+_HARMLESS = frozenset({9, 10, 11, 12, 13, 14, 25, 28, 39, 96, 102, 186, 201, 228, 229, 318})
+# Reads of files, in addition: they move what is shared with the copies.
+_FOR_ONE = _HARMLESS | {0, 5, 8, 17, 19, 257, 262, 3, 35, 230}
+_NAP = 0.0001
+
+
+class End(StrEnum):
+    """How a run ended."""
+
+    REACHED = "reached"
+    CRASHED = "crashed"
+    LATE = "late"
+    REFUSED = "refused"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Where a run ended, as loaded, and how; `signal` is what crashed it, `call` was refused."""
+
+    end: End
+    address: int = 0
+    signal: int = 0
+    call: int = 0
+
+
+class Copy:
+    """One process that is led: the program itself or a copy of it. Stopped unless `run` leads it.
+
+    System calls that have an effect outside are not carried out: a write is passed over as if it
+    had succeeded, others end the run.
+    """
+
+    def __init__(self, pid: int, harmless: frozenset[int] = _HARMLESS) -> None:
+        self.pid = pid
+        self.registers = ptrace.Registers()
+        self._harmless = harmless
+        self._in_call = False
+        self._pretended: int | None = None
+
+    def resume(self) -> None:
+        """Let it run to its next stop."""
+        ptrace.request(ptrace.SYSCALL, self.pid)
+
+    def wait(self) -> Ended | None:
+        """Wait for its next stop; returns how its run ended, None where it is to be resumed."""
+        return self.take(os.waitpid(self.pid, ptrace.WALL)[1])
+
+    def poll(self, seconds: float) -> Ended:
+        """Lead it to the end of its run; one that waits for something ends LATE."""
+        deadline = time.monotonic() + seconds
+        self.resume()
+        while True:
+            pid, status = os.waitpid(self.pid, ptrace.WALL | os.WNOHANG)
+            if not pid:
+                if time.monotonic() > deadline:
+                    return Ended(End.LATE)
+                time.sleep(_NAP)
+                continue
+            if (ended := self.take(status)) is not None:
+                return ended
+            self.resume()
+
+    def take(self, status: int) -> Ended | None:
+        """Return how the run ended that stopped with `status`, None where it is to be resumed."""
+        if not os.WIFSTOPPED(status):
+            return Ended(End.GONE)
+        reason = os.WSTOPSIG(status)
+        if reason == ptrace.SYSCALL_STOP:
+            return self._call()
+        if reason == signal.SIGTRAP and not status >> 16:
+            ptrace.get_registers(self.pid, self.registers)
+            return Ended(End.REACHED, self.registers[FIELD["rip"]] - 1)
+        if reason in (signal.SIGPROF, signal.SIGXCPU):
+            return Ended(End.LATE)
+        if status >> 16 or reason in (signal.SIGSTOP, signal.SIGCHLD, signal.SIGCONT):
+            return None
+        ptrace.get_registers(self.pid, self.registers)
+        return Ended(End.CRASHED, self.registers[FIELD["rip"]], signal=reason)
+
+    def _call(self) -> Ended | None:
+        """Decide on a system call as it begins; a pretended one gets its result as it ends."""
+        self._in_call = not self._in_call
+        if self._in_call:
+            ptrace.get_registers(self.pid, self.registers)
+            number = self.registers[FIELD["orig_rax"]]
+            if number in _WRITES:
+                self._pretended = self.registers[FIELD["rdx"]]
+                self.registers[FIELD["orig_rax"]] = (1 << 64) - 1
+                ptrace.set_registers(self.pid, self.registers)
+            elif number not in self._harmless:
+                return Ended(End.REFUSED, self.registers[FIELD["rip"]], call=number)
+        elif self._pretended is not None:
+            ptrace.get_registers(self.pid, self.registers)
+            self.registers[FIELD["rax"]] = self._pretended
+            ptrace.set_registers(self.pid, self.registers)
+            self._pretended = None
+        return None
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write memory, code as well. Raises ProgramError where that is not possible."""
+        memory = Memory(self.pid)
+        try:
+            memory.write(address, data)
+        finally:
+            memory.close()
+
+    def step(self) -> None:
+        """Run one instruction."""
+        ptrace.request(ptrace.SINGLESTEP, self.pid)
+        os.waitpid(self.pid, ptrace.WALL)
+
+
+class Template:
+    """A process that stands still, and is copied. `room` is where code can be added to copies."""
+
+    def __init__(self, pid: int, registers: ptrace.Registers, base: int) -> None:
+        self.pid = pid
+        self.memory = Memory(pid)
+        self.registers = registers
+        self._base = base
+        self._call = ptrace.Registers()
+
+    @property
+    def room(self) -> range:
+        """Addresses at which nothing of the program lies."""
+        return range(self._base + _PAGE, self._base + _RESERVED)
+
+    def limit(self, seconds: float) -> None:
+        """Let copies made from now on end after so much processor time."""
+        whole, part = divmod(int(seconds * 1e6), 1_000_000)
+        self.memory.write(self._base + 256, struct.pack("<4Q", 0, 0, whole, part))
+
+    def copy(self, patch: Mapping[int, bytes] = {}, harmless: frozenset[int] = _HARMLESS) -> Copy:
+        """Return a copy that stands where the template does, with other bytes at some addresses."""
+        ctypes.memmove(self._call, self.registers, ctypes.sizeof(self._call))
+        self._call[FIELD["rip"]] = self._base
+        self._call[FIELD["rax"]] = _FORK
+        self._call[FIELD["rdi"]] = _TIMER
+        self._call[FIELD["rsi"]] = self._base + 256
+        self._call[FIELD["rdx"]] = 0
+        ptrace.set_registers(self.pid, self._call)
+        child = 0
+        while True:
+            ptrace.request(ptrace.CONTINUE, self.pid)
+            _, status = os.waitpid(self.pid, ptrace.WALL)
+            if not os.WIFSTOPPED(status):
+                raise ProgramError("the program is gone: it cannot be copied.")
+            if status >> 16 == 1:
+                message = ctypes.c_ulong()
+                ptrace.request(_EVENT_MESSAGE, self.pid, ctypes.addressof(message))
+                child = message.value
+            elif os.WSTOPSIG(status) == signal.SIGTRAP and not status >> 16:
+                break
+        if not child:
+            raise ProgramError("the program cannot be copied: the kernel makes no new process.")
+        copy = Copy(child, harmless)
+        os.waitpid(child, ptrace.WALL)
+        ptrace.request(ptrace.CONTINUE, child)
+        os.waitpid(child, ptrace.WALL)
+        ptrace.set_registers(child, self.registers)
+        if patch:
+            memory = Memory(child)
+            try:
+                for address, data in patch.items():
+                    memory.write(address, data)
+            finally:
+                memory.close()
+        return copy
+
+    def close(self) -> None:
+        """Kill it."""
+        self.memory.close()
+        ptrace.end(self.pid)
+
+
+# fork; the copy then sets its timer, whose registers are there already.
+_STUB = (
+    _SYSCALL + bytes.fromhex("85c0 7401 cc") + b"\xb8" + struct.pack("<I", _SETITIMER)
+    + _SYSCALL + TRAP
+)  # fmt: skip
+
+
+def take_over(inferior: Inferior, near: int) -> tuple[Copy, int]:
+    """Take the stopped program over from GDB; `near` is an address of its code, as loaded.
+
+    Returns it, and the base of the room that was made in it. Raises ProgramError where the kernel
+    refuses, or where it has more than one thread.
+    """
+    pid = inferior.hand_over()
+    ptrace.seize(pid, ptrace.EXITKILL | ptrace.TRACEFORK | ptrace.SYSGOOD)
+    if len(os.listdir(f"/proc/{pid}/task")) > 1:
+        raise ProgramError("the program has several threads, and a copy would have only one.")
+    program = Copy(pid, _FOR_ONE)
+    ptrace.get_registers(pid, program.registers)
+    base = _map_room(program, near)
+    program.write(base, _STUB)
+    program.write(base + 512, _IGNORE)
+    if _inject(program, _SIGACTION, signal.SIGCHLD, base + 512, 0, 8):
+        raise ProgramError("the program cannot be copied: it cannot ignore its children.")
+    return program, base
+
+
+def _map_room(program: Copy, near: int) -> int:
+    for distance in _DISTANCES:
+        wanted = (near & -_PAGE) + distance
+        got = _inject(
+            program, _MMAP, wanted, _RESERVED, _READ_WRITE_RUN, _ANONYMOUS_NO_REPLACE, -1, 0
+        )
+        if got == wanted:
+            return got
+    raise ProgramError("there is no room for code near the program's own.")
+
+
+def _inject(program: Copy, number: int, *arguments: int) -> int:
+    """Let the stopped program make a system call where it stands, and return its result."""
+    before = ptrace.Registers()
+    ctypes.memmove(before, program.registers, ctypes.sizeof(before))
+    call = program.registers
+    at = call[FIELD["rip"]]
+    memory = Memory(program.pid)
+    try:
+        original = bytes(memory.read(at, len(_SYSCALL)))
+        memory.write(at, _SYSCALL)
+        call[FIELD["rax"]] = number
+        for name, value in zip(("rdi", "rsi", "rdx", "r10", "r8", "r9"), arguments, strict=False):
+            call[FIELD[name]] = value % (1 << 64)
+        ptrace.set_registers(program.pid, call)
+        while True:
+            ptrace.request(ptrace.SINGLESTEP, program.pid)
+            _, status = os.waitpid(program.pid, ptrace.WALL)
+            if not os.WIFSTOPPED(status):
+                raise ProgramError("the program is gone: it cannot be followed.")
+            if os.WSTOPSIG(status) == signal.SIGTRAP and not status >> 16:
+                break
+        ptrace.get_registers(program.pid, call)
+        result = call[FIELD["rax"]]
+        memory.write(at, original)
+    finally:
+        memory.close()
+    ctypes.memmove(program.registers, before, ctypes.sizeof(before))
+    ptrace.set_registers(program.pid, before)
+    return result - (1 << 64) if result >> 63 else result
+
+
+def breakpoints(addresses: Collection[int]) -> dict[int, bytes]:
+    """Return what makes a copy stop at these addresses."""
+    return {address: TRAP for address in addresses}
