@@ -86,11 +86,12 @@ class Interval:
 
     def _leave(self, ops: tuple[str, ...]) -> None:
         template = Template(self._program.pid, self._program.registers, self._base)
-        template.limit(_SECONDS)
         copy = template.copy()
+        template.settle()
         template.memory.close()
-        set_registers(self._program.pid, self._program.registers)
-        self._marks.append(Mark(ops, Template(copy.pid, Registers(*template.registers), self._base)))
+        self._marks.append(
+            Mark(ops, Template(copy.pid, Registers(*template.registers), self._base))
+        )
 
     def _step_over(self) -> None:
         self._program.step()

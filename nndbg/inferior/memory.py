@@ -98,6 +98,7 @@ class Memory:
 def copy_from(pid: int, address: int, into: NDArray[Any]) -> bool:
     """Fill an array with what a process has at `address`; whether it has memory there."""
     here, there = _Stretch(into.ctypes.data, into.nbytes), _Stretch(address, into.nbytes)
-    return into.nbytes == _LIBC.process_vm_readv(
+    count = _LIBC.process_vm_readv(
         pid, ctypes.byref(here), 1, ctypes.byref(there), 1, ctypes.c_ulong(0)
     )
+    return int(count) == into.nbytes

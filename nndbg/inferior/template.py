@@ -10,10 +10,13 @@ import ctypes
 import os
 import signal
 import struct
+import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from nndbg.errors import ProgramError
 from nndbg.inferior import ptrace
@@ -27,19 +30,21 @@ _SYSCALL = b"\x0f\x05"
 # there is in the program.
 _RESERVED = 1 << 16
 _PAGE = 4096
+_ACTION = 512
 _DISTANCES = tuple(range(1 << 24, 1 << 30, 1 << 24))
 # Source: <asm/unistd_64.h>, <sys/time.h>, <asm/mman.h>.
-_MMAP, _SIGACTION, _SETITIMER, _FORK = 9, 13, 38, 57
+_MMAP, _SIGACTION, _FORK = 9, 13, 57
 _READ_WRITE_RUN, _ANONYMOUS_NO_REPLACE = 7, 0x100022
-_TIMER = 2  # processor time, so that a busy machine ends nothing early
 _IGNORE = struct.pack("<4Q", 1, 0, 0, 0)
 _EVENT_MESSAGE = 0x4201
+_FORKED = 1
 _WRITES = {1: 2, 18: 2, 20: None}
 # Without effect outside of the process: memory, clocks, numbers of the process, signal masks.
 _HARMLESS = frozenset({9, 10, 11, 12, 13, 14, 25, 28, 39, 96, 102, 186, 201, 228, 229, 318})
 # Reads of files, in addition: they move what is shared with the copies.
 _FOR_ONE = _HARMLESS | {0, 5, 8, 17, 19, 257, 262, 3, 35, 230}
 _NAP = 0.0001
+_LOOK = 0.004
 
 
 class End(StrEnum):
@@ -109,8 +114,6 @@ class Copy:
         if reason == signal.SIGTRAP and not status >> 16:
             ptrace.get_registers(self.pid, self.registers)
             return Ended(End.REACHED, self.registers[FIELD["rip"]] - 1)
-        if reason in (signal.SIGPROF, signal.SIGXCPU):
-            return Ended(End.LATE)
         if status >> 16 or reason in (signal.SIGSTOP, signal.SIGCHLD, signal.SIGCONT):
             return None
         ptrace.get_registers(self.pid, self.registers)
@@ -149,62 +152,118 @@ class Copy:
         os.waitpid(self.pid, ptrace.WALL)
 
 
-class Template:
-    """A process that stands still, and is copied. `room` is where code can be added to copies."""
+class Watchdog:
+    """Kills copies that use too much processor time; a busy machine ends nothing early."""
 
-    def __init__(self, pid: int, registers: ptrace.Registers, base: int) -> None:
+    def __init__(self) -> None:
+        self.limit = 1.0
+        self._since: dict[int, float] = {}
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def watch(self, pid: int) -> None:
+        """Watch a process until it is to be forgotten."""
+        with self._lock:
+            self._since[pid] = time.monotonic()
+
+    def forget(self, pid: int) -> None:
+        """Leave a process alone, before its number can belong to another."""
+        with self._lock:
+            self._since.pop(pid, None)
+
+    def close(self) -> None:
+        """End the watch."""
+        self._closed.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closed.wait(_LOOK):
+            now = time.monotonic()
+            with self._lock:
+                for pid, since in self._since.items():
+                    if now - since > self.limit and _used(pid) > self.limit:
+                        with suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+
+
+def _used(pid: int) -> float:
+    """Return the processor time of a process. Source: the clocks of clock_gettime(2)."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        return 0.0
+
+
+class Template:
+    """A process that stands still, and is copied; `base` is where our own code lies in it."""
+
+    def __init__(self, pid: int, registers: ctypes.Array[ctypes.c_uint64], base: int) -> None:
         self.pid = pid
         self.memory = Memory(pid)
         self.registers = registers
-        self._base = base
-        self._call = ptrace.Registers()
+        self.base = base
+        self._call = ptrace.Registers(*registers)
+        self._call[FIELD["rip"]] = base
 
     @property
     def room(self) -> range:
-        """Addresses at which nothing of the program lies."""
-        return range(self._base + _PAGE, self._base + _RESERVED)
+        """Addresses at which code can be added to copies."""
+        return range(self.base + _PAGE, self.base + _RESERVED)
 
-    def limit(self, seconds: float) -> None:
-        """Let copies made from now on end after so much processor time."""
-        whole, part = divmod(int(seconds * 1e6), 1_000_000)
-        self.memory.write(self._base + 256, struct.pack("<4Q", 0, 0, whole, part))
+    def copy(self, patch: Mapping[int, bytes] | None = None, at: int | None = None) -> Copy:
+        """Return a copy that stands where the template does, or at another address.
 
-    def copy(self, patch: Mapping[int, bytes] = {}, harmless: frozenset[int] = _HARMLESS) -> Copy:
-        """Return a copy that stands where the template does, with other bytes at some addresses."""
-        ctypes.memmove(self._call, self.registers, ctypes.sizeof(self._call))
-        self._call[FIELD["rip"]] = self._base
-        self._call[FIELD["rax"]] = _FORK
-        self._call[FIELD["rdi"]] = _TIMER
-        self._call[FIELD["rsi"]] = self._base + 256
-        self._call[FIELD["rdx"]] = 0
+        `patch` is what it has at some addresses instead. Raises ProgramError where there can be
+        none.
+        """
+        patch = patch or {}
+        before = {
+            address: bytes(self.memory.read(address, len(new))) for address, new in patch.items()
+        }
+        for address, code in patch.items():
+            self.memory.write(address, code)
+        child = self._fork()
+        for address, code in before.items():
+            self.memory.write(address, code)
+        copy = Copy(child)
+        ctypes.memmove(copy.registers, self.registers, ctypes.sizeof(copy.registers))
+        if at is not None:
+            copy.registers[FIELD["rip"]] = at
+        os.waitpid(child, ptrace.WALL)
+        ptrace.set_registers(child, copy.registers)
+        return copy
+
+    def _fork(self) -> int:
+        """Let the process make a copy of itself; it is left in the middle of the system call.
+
+        The result of the call is discarded where it is resumed: it begins at its own again.
+        """
         ptrace.set_registers(self.pid, self._call)
-        child = 0
         while True:
             ptrace.request(ptrace.CONTINUE, self.pid)
             _, status = os.waitpid(self.pid, ptrace.WALL)
             if not os.WIFSTOPPED(status):
                 raise ProgramError("the program is gone: it cannot be copied.")
-            if status >> 16 == 1:
+            if status >> 16 == _FORKED:
                 message = ctypes.c_ulong()
                 ptrace.request(_EVENT_MESSAGE, self.pid, ctypes.addressof(message))
-                child = message.value
-            elif os.WSTOPSIG(status) == signal.SIGTRAP and not status >> 16:
+                return message.value
+            if os.WSTOPSIG(status) == signal.SIGTRAP and not status >> 16:
+                raise ProgramError("the program cannot be copied: the kernel makes no process.")
+
+    def settle(self) -> None:
+        """Let the process stand where it stood before the first copy, to be run itself."""
+        ptrace.request(ptrace.CONTINUE, self.pid)
+        while True:
+            _, status = os.waitpid(self.pid, ptrace.WALL)
+            if not os.WIFSTOPPED(status):
+                raise ProgramError("the program is gone: it cannot be followed.")
+            if os.WSTOPSIG(status) == signal.SIGTRAP and not status >> 16:
                 break
-        if not child:
-            raise ProgramError("the program cannot be copied: the kernel makes no new process.")
-        copy = Copy(child, harmless)
-        os.waitpid(child, ptrace.WALL)
-        ptrace.request(ptrace.CONTINUE, child)
-        os.waitpid(child, ptrace.WALL)
-        ptrace.set_registers(child, self.registers)
-        if patch:
-            memory = Memory(child)
-            try:
-                for address, data in patch.items():
-                    memory.write(address, data)
-            finally:
-                memory.close()
-        return copy
+            ptrace.request(ptrace.CONTINUE, self.pid)
+        ptrace.set_registers(self.pid, self.registers)
 
     def close(self) -> None:
         """Kill it."""
@@ -212,11 +271,8 @@ class Template:
         ptrace.end(self.pid)
 
 
-# fork; the copy then sets its timer, whose registers are there already.
-_STUB = (
-    _SYSCALL + bytes.fromhex("85c0 7401 cc") + b"\xb8" + struct.pack("<I", _SETITIMER)
-    + _SYSCALL + TRAP
-)  # fmt: skip
+# fork, again and again as its beginning is returned to; a trap behind it.
+_STUB = b"\xb8" + struct.pack("<I", _FORK) + _SYSCALL + TRAP
 
 
 def take_over(inferior: Inferior, near: int) -> tuple[Copy, int]:
@@ -227,14 +283,14 @@ def take_over(inferior: Inferior, near: int) -> tuple[Copy, int]:
     """
     pid = inferior.hand_over()
     ptrace.seize(pid, ptrace.EXITKILL | ptrace.TRACEFORK | ptrace.SYSGOOD)
-    if len(os.listdir(f"/proc/{pid}/task")) > 1:
+    if len(list(Path(f"/proc/{pid}/task").iterdir())) > 1:
         raise ProgramError("the program has several threads, and a copy would have only one.")
     program = Copy(pid, _FOR_ONE)
     ptrace.get_registers(pid, program.registers)
     base = _map_room(program, near)
     program.write(base, _STUB)
-    program.write(base + 512, _IGNORE)
-    if _inject(program, _SIGACTION, signal.SIGCHLD, base + 512, 0, 8):
+    program.write(base + _ACTION, _IGNORE)
+    if _inject(program, _SIGACTION, signal.SIGCHLD, base + _ACTION, 0, 8):
         raise ProgramError("the program cannot be copied: it cannot ignore its children.")
     return program, base
 
@@ -279,8 +335,3 @@ def _inject(program: Copy, number: int, *arguments: int) -> int:
     ctypes.memmove(program.registers, before, ctypes.sizeof(before))
     ptrace.set_registers(program.pid, before)
     return result - (1 << 64) if result >> 63 else result
-
-
-def breakpoints(addresses: Collection[int]) -> dict[int, bytes]:
-    """Return what makes a copy stop at these addresses."""
-    return {address: TRAP for address in addresses}

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cache
 from typing import Any
 
+import iced_x86
 from iced_x86 import Code, Decoder, Encoder, Instruction, Mnemonic, OpCodeInfo, OpKind
+
+from nndbg.decode import decode
 
 # The stubs of iced-x86 declare no type for the constants of an enumeration.
 Coded = Any
+# Registers are counted within their class, which its stubs do not allow.
+Register: Any = iced_x86.Register
 
 NOP = b"\x90"
 _NAMES: dict[str, Coded] = {
@@ -24,21 +28,26 @@ _CODE_NAMES: dict[Coded, str] = {
 }
 
 
-class Cost(IntEnum):
-    """How far a change is from what stands there: the smaller, the likelier it is the mistake."""
+class Cost:
+    """How far a change is fetched, from 1 for a mistake of the fingers; a tenth is a small step."""
 
-    NUMBER = 1
-    OPCODE = 2
-    OPERAND = 3
-    ORDER = 4
-    OMISSION = 5
-    INSERTION = 6
-    FAR = 8
+    CONDITION = 1.0
+    NUMBER = 1.0
+    SCALE = 1.1
+    OPCODE = 1.2
+    ADDRESS = 1.3
+    EXCHANGE = 1.5
+    REGISTER = 1.6
+    PATTERN = 1.7
+    OMISSION = 1.8
+    ORDER = 2.2
+    INSERTION = 2.5
+    FAR = 3.0
 
 
 @dataclass(frozen=True)
 class Change:
-    """Instructions to stand in place of the `count` ones from `address` on; `code` are the new ones.
+    """Instructions, `code`, to stand in place of the `count` ones from `address` on.
 
     Without a count they are put before what stands there. Where `is_label`, what jumps there runs
     them too.
@@ -49,6 +58,26 @@ class Change:
     code: tuple[Instruction, ...]
     cost: float
     is_label: bool = False
+
+    @property
+    def text(self) -> str:
+        """The new instructions as NASM writes them, "" where there are none."""
+        told: list[str] = []
+        for instruction in self.code:
+            decoded = decode(encode(instruction, self.address) or NOP, self.address)
+            told.append(decoded.text if decoded is not None else str(instruction))
+        return " / ".join(told)
+
+    @property
+    def says(self) -> str:
+        """The change, as the beginning of a sentence."""
+        if not self.code:
+            return "without it"
+        if not self.count:
+            return f"with {self.text} before it"
+        if self.count > 1:
+            return "with the next instruction before it"
+        return f"with {self.text} in its place"
 
 
 def decode_all(code: bytes, address: int) -> list[Instruction]:
@@ -81,7 +110,7 @@ def with_mnemonic(instruction: Instruction, name: str) -> Iterator[Instruction]:
     wanted = _NAMES.get(name)
     if wanted is None:
         return
-    seen: set[bytes] = set()
+    seen: set[str] = set()
     own = OpCodeInfo(instruction.code)
     for code in _codes()[wanted]:
         info = OpCodeInfo(code)
@@ -90,8 +119,8 @@ def with_mnemonic(instruction: Instruction, name: str) -> Iterator[Instruction]:
         changed = instruction.copy()
         changed.code = code
         coded = encode(changed, instruction.ip)
-        if coded is not None and coded not in seen:
-            seen.add(coded)
+        if coded is not None and (text := str(changed)) not in seen:
+            seen.add(text)
             yield changed
 
 

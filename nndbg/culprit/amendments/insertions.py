@@ -1,4 +1,4 @@
-"""What may be missing: instructions put before one that is there, taken out or exchanged with it."""
+"""What may be missing, too much, or in the wrong order."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from iced_x86 import (
     MemoryOperand,
     OpAccess,
     OpKind,
-    Register,
     RegisterExt,
 )
 
-from nndbg.culprit.amendments.coding import Change, Cost, is_sound, name_of
+from nndbg.culprit.amendments.coding import Change, Cost, Register, is_sound, name_of
 from nndbg.culprit.amendments.replacements import (
     Setting,
     has_memory,
@@ -36,35 +35,44 @@ _WRITES = {OpAccess.WRITE, OpAccess.COND_WRITE, OpAccess.READ_WRITE, OpAccess.RE
 _ENDS = {FlowControl.CONDITIONAL_BRANCH, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CALL}
 
 
-def rearranged(body: Sequence[Instruction], at: int) -> Iterator[Change]:
-    """Yield the code without an instruction, and with it behind the next."""
-    one = body[at]
-    yield Change(one.ip, 1, (), Cost.OMISSION)
+def patterned(body: Sequence[Instruction], at: int) -> Iterator[Change]:
+    """Yield the code without an instruction, and with one before it that continues a pattern."""
+    yield Change(body[at].ip, 1, (), Cost.OMISSION)
+    yield from _extrapolated(body, at)
+
+
+def swapped(body: Sequence[Instruction], at: int) -> Iterator[Change]:
+    """Yield the code with an instruction behind the next one."""
     if at + 1 < len(body):
-        other = body[at + 1]
+        one, other = body[at], body[at + 1]
         if one.flow_control == FlowControl.NEXT and other.flow_control == FlowControl.NEXT:
             yield Change(one.ip, 2, (other, one), Cost.ORDER)
 
 
-def inserted(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
-    """Yield the code with something in front of an instruction that its surroundings suggest."""
+def likely(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
+    """Yield the code with something in front of an instruction that a pattern there asks for."""
     yield from _zeroed(body, at, setting)
-    yield from _extrapolated(body, at)
-    yield from _repeated(body, at, setting)
     if body[at].is_call_near or body[at].is_call_near_indirect:
         yield from _arguments(body[at], setting)
     yield from _calls(body, at, setting)
+
+
+def possible(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
+    """Yield the code with more of what is done around an instruction, or a branch."""
+    yield from _repeated(body, at, setting)
     yield from _jumps(body, at, setting)
-
-
-def inserted_anywhere(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
-    """Yield the code with something before an instruction for which nothing there speaks."""
-    yield from _reckoned(body, at, setting)
-    yield from _copied(body, at, setting)
     yield from _compared(body, at, setting)
 
 
-def _before(there: Instruction, new: Instruction, cost: float, label: bool = False) -> Iterator[Change]:
+def anything(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
+    """Yield the code with something before an instruction for which nothing there speaks."""
+    yield from _reckoned(body, at, setting)
+    yield from _copied(body, at, setting)
+
+
+def _before(
+    there: Instruction, new: Instruction, cost: float, label: bool = False
+) -> Iterator[Change]:
     if is_sound(new):
         yield Change(there.ip, 0, (new,), cost, label)
 
@@ -130,7 +138,7 @@ def _extrapolated(body: Sequence[Instruction], at: int) -> Iterator[Change]:
             for times, cost in ((1, 0.0), (-2, 0.1), (-0.5, 0.2)):
                 new = _along(one, two, times)
                 if new is not None:
-                    yield from _before(body[at], new, Cost.INSERTION + cost)
+                    yield from _before(body[at], new, Cost.PATTERN + cost)
             break
 
 
@@ -148,7 +156,9 @@ def _along(one: Instruction, two: Instruction, times: float) -> Instruction | No
         new = with_register(new, slot, int(number))
         moved |= a != b
     if has_memory(two):
-        gap = (two.memory_displacement - one.memory_displacement + (1 << 63)) % (1 << 64) - (1 << 63)
+        gap = (two.memory_displacement - one.memory_displacement + (1 << 63)) % (1 << 64) - (
+            1 << 63
+        )
         step = gap * times
         if step != int(step):
             return None
@@ -187,7 +197,9 @@ def _arguments(call: Instruction, setting: Setting) -> Iterator[Change]:
             )
             yield from _before(call, lea, Cost.INSERTION + place / 50)
             load = Instruction.create_reg_mem(
-                Code.MOV_R64_RM64, register, MemoryOperand(Register.RIP, displ=address, displ_size=8)
+                Code.MOV_R64_RM64,
+                register,
+                MemoryOperand(Register.RIP, displ=address, displ_size=8),
             )
             yield from _before(call, load, Cost.INSERTION + place / 50 + 0.1)
         for number in setting.numbers:
@@ -215,7 +227,9 @@ def _calls(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[C
 
 def _jumps(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
     """Yield a branch to one of the function's labels, where a block ends."""
-    if not at or not (is_target(body, at) or name_of(body[at - 1]) in ("cmp", "test", "dec", "sub")):
+    if not at or not (
+        is_target(body, at) or name_of(body[at - 1]) in ("cmp", "test", "dec", "sub")
+    ):
         return
     codes = (Code.JMP_REL32_64,) if is_target(body, at) else ()
     if body[at - 1].rflags_modified and not body[at].rflags_read:
@@ -289,11 +303,11 @@ def _vectors(
         if i.op_kind(n) == OpKind.REGISTER
     }
     is_vex = any(name_of(i).startswith("v") for i in body)
-    base, codes = Register.XMM0, _SSE
+    base, codes = Register.XMM0, [*_SSE]
     if Register.ZMM0 in names:
-        base, codes = Register.ZMM0, _EVEX
+        base, codes = Register.ZMM0, [*_EVEX]
     elif is_vex:
-        base, codes = Register.YMM0, _VEX
+        base, codes = Register.YMM0, [*_VEX]
     for kind, other in setting.registers:
         if kind != Register.ZMM0:
             continue

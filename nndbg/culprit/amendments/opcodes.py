@@ -79,7 +79,9 @@ def _generated() -> Iterator[tuple[str, ...]]:
         for order in _ORDERS:
             yield tuple(f"{sign}{order}{suffix}" for suffix in _PACKED)
     for width in _WIDTHS:
-        yield tuple(o + width for o in ("padd", "psub", "pmull", "pminu", "pmaxu", "pmins", "pmaxs"))
+        yield tuple(
+            o + width for o in ("padd", "psub", "pmull", "pminu", "pmaxu", "pmins", "pmaxs")
+        )
         yield "pcmpeq" + width, "pcmpgt" + width
         yield tuple(o + width for o in ("psll", "psrl", "psra", "pro"))
         yield tuple(o + width for o in ("psllv", "psrlv", "psrav"))

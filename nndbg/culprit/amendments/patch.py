@@ -37,9 +37,7 @@ def _index(body: Sequence[Instruction], address: int) -> int:
     return next(n for n, instruction in enumerate(body) if instruction.ip == address)
 
 
-def _in_place(
-    change: Change, body: Sequence[Instruction], stops: Collection[int]
-) -> Patch | None:
+def _in_place(change: Change, body: Sequence[Instruction], stops: Collection[int]) -> Patch | None:
     if not change.count:
         return None
     at = _index(body, change.address)
@@ -91,7 +89,7 @@ def _moved(
         listed.append(kept)
         origins.append(instruction.ip)
     last = body[-1]
-    if not (last.code in (Code.RETNQ, Code.JMP_REL32_64, Code.JMP_REL8_64)):
+    if last.code not in (Code.RETNQ, Code.JMP_REL32_64, Code.JMP_REL8_64):
         onward = Instruction.create_branch(Code.JMP_REL32_64, last.next_ip)
         onward.ip = 3 * _NOWHERE
         listed.append(onward)

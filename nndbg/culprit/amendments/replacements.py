@@ -46,37 +46,45 @@ class Setting:
     calls: tuple[Instruction, ...] = ()
 
 
-def near(instruction: Instruction) -> Iterator[Change]:
+def near(instruction: Instruction, setting: Setting) -> Iterator[Change]:
     """Yield the small changes: another condition, a sibling of the opcode, a number a bit off."""
-    yield from _numbers(instruction, _around)
-    yield from _conditions(instruction)
-    yield from _opcodes(instruction, 0, 5)
+    yield from _numbers(instruction, _close, Cost.NUMBER)
+    yield from _conditions(instruction, 0, 5)
+    yield from _opcodes(instruction, 0, 3)
     yield from _scales(instruction)
     yield from _exchanged(instruction)
     yield from _turned(instruction)
+    yield from _addresses(instruction, setting.addresses[:_FEW])
+
+
+def named(instruction: Instruction, setting: Setting) -> Iterator[Change]:
+    """Yield what takes a register or a number that occurs elsewhere in the function."""
+    yield from _registers(instruction, setting.registers, Cost.REGISTER)
+    yield from _numbers(instruction, lambda value: setting.numbers, Cost.REGISTER)
+    yield from _conditions(instruction, 5, 16)
+    yield from _opcodes(instruction, 3, 8)
+    yield from _without(instruction)
+    yield from _widths(instruction)
 
 
 def far(instruction: Instruction, setting: Setting) -> Iterator[Change]:
-    """Yield the larger ones: a register, number or address that occurs elsewhere, a branch."""
-    yield from _opcodes(instruction, 5, 99)
-    yield from _registers(instruction, setting.registers, Cost.OPERAND)
-    yield from _addresses(instruction, setting.addresses)
-    yield from _numbers(instruction, lambda value: setting.numbers, Cost.OPERAND)
-    yield from _without(instruction)
+    """Yield the larger ones: other numbers, addresses, opcodes and branches."""
+    yield from _numbers(instruction, _around, Cost.FAR)
+    yield from _opcodes(instruction, 8, 99)
+    yield from _addresses(instruction, setting.addresses[_FEW:])
     yield from _targets(instruction, setting.targets)
-    yield from _widths(instruction)
     yield from _predicates(instruction)
 
 
 def farthest(instruction: Instruction, setting: Setting) -> Iterator[Change]:
-    """Yield what is left: registers that the function does not name."""
+    """Yield what takes a register that the function does not name."""
     every = [
         (base, number)
         for base in {base for base, _ in setting.registers}
         for number in range(32 if base in _VECTORS else 8 if base == Register.K0 else 16)
         if (base, number) not in setting.registers
     ]
-    yield from _registers(instruction, every, Cost.FAR)
+    yield from _registers(instruction, every, Cost.FAR + 1)
 
 
 def _one(old: Instruction, new: Instruction | None, cost: float) -> Iterator[Change]:
@@ -84,19 +92,31 @@ def _one(old: Instruction, new: Instruction | None, cost: float) -> Iterator[Cha
         yield Change(old.ip, 1, (new,), cost)
 
 
-def _conditions(old: Instruction) -> Iterator[Change]:
-    for place, name in enumerate(conditions(name_of(old))):
+def _conditions(old: Instruction, first: int, last: int) -> Iterator[Change]:
+    for place, name in enumerate(conditions(name_of(old))[first:last]):
         for new in with_mnemonic(old, name):
-            yield from _one(old, new, Cost.NUMBER + place / 10)
-    if old.is_jcc_short_or_near:
+            yield from _one(old, new, Cost.CONDITION + (first + place) / 10)
+    if last == 16 and old.is_jcc_short_or_near:
         for new in with_mnemonic(old, "jmp"):
-            yield from _one(old, new, Cost.OPCODE)
+            yield from _one(old, new, Cost.REGISTER)
 
 
 def _opcodes(old: Instruction, first: int, last: int) -> Iterator[Change]:
     for place, name in enumerate(alternatives(name_of(old))[first:last]):
         for new in with_mnemonic(old, name):
-            yield from _one(old, new, Cost.OPCODE + (first + place) / 20)
+            yield from _one(old, new, Cost.OPCODE + (first + place) / 10)
+
+
+def _close(value: int) -> Iterator[int]:
+    """Yield the numbers that are most often written for `value`."""
+    yield from (value + 1, value - 1, value * 2)
+    if not value % 2:
+        yield value // 2
+    yield from (value + 4, value - 4, -value, 0, value * 4)
+    if not value % 4:
+        yield value // 4
+    yield from (value + 16, value - 16, value + 32, value - 32, value + 64, value - 64)
+    yield from (value + 8, value - 8, 1)
 
 
 def _around(value: int) -> Iterator[int]:
@@ -112,18 +132,18 @@ def _around(value: int) -> Iterator[int]:
     yield from (value ^ 1 << bit for bit in range(_BYTES))
 
 
-def _numbers(old: Instruction, candidates: Any, cost: float = Cost.NUMBER) -> Iterator[Change]:
+def _numbers(old: Instruction, candidates: Any, cost: float) -> Iterator[Change]:
     operand = immediate_operand(old)
     if operand is not None:
         value = immediate(old, operand)
         for place, number in enumerate(dict.fromkeys(candidates(value))):
             if number != value:
-                yield from _one(old, with_immediate(old, operand, number), cost + place / 100)
+                yield from _one(old, with_immediate(old, operand, number), cost + place / 40)
     if has_memory(old):
         value = signed(old.memory_displacement)
         for place, number in enumerate(dict.fromkeys(candidates(value))):
             if number != value and not (old.is_ip_rel_memory_operand and abs(number) < 1 << 12):
-                yield from _one(old, with_displacement(old, number), cost + place / 100)
+                yield from _one(old, with_displacement(old, number), cost + place / 40)
 
 
 def has_memory(instruction: Instruction) -> bool:
@@ -145,7 +165,7 @@ def _scales(old: Instruction) -> Iterator[Change]:
         for place, scale in enumerate((4, 8, 1, 2)):
             new = old.copy()
             new.memory_index_scale = scale
-            yield from _one(old, new, Cost.NUMBER + place / 10)
+            yield from _one(old, new, Cost.SCALE + place / 10)
 
 
 def _exchanged(old: Instruction) -> Iterator[Change]:
@@ -157,7 +177,7 @@ def _exchanged(old: Instruction) -> Iterator[Change]:
                 new = old.copy()
                 _set(new, one, _get(old, other))
                 _set(new, other, _get(old, one))
-                yield from _one(old, new, Cost.OPERAND)
+                yield from _one(old, new, Cost.EXCHANGE)
 
 
 def _turned(old: Instruction) -> Iterator[Change]:
@@ -172,7 +192,7 @@ def _turned(old: Instruction) -> Iterator[Change]:
     new.set_op_kind(memory, OpKind.REGISTER)
     new.set_op_register(memory, old.op_register(1 - memory))
     for turned in with_mnemonic(new, name_of(old)):
-        yield from _one(old, turned, Cost.OPERAND)
+        yield from _one(old, turned, Cost.EXCHANGE)
 
 
 _Slot = int | str
@@ -243,14 +263,15 @@ def _addresses(old: Instruction, addresses: Iterable[int]) -> Iterator[Change]:
     if has_memory(old) and old.memory_index == Register.NONE:
         absolute = old.memory_base == Register.NONE or old.is_ip_rel_memory_operand
         for place, address in enumerate(addresses if absolute else ()):
-            yield from _one(old, with_displacement(old, address), Cost.OPERAND + place / 100)
+            yield from _one(old, with_displacement(old, address), Cost.ADDRESS + place / 40)
     operand = immediate_operand(old)
     if operand is not None and name_of(old) == "mov" and immediate(old, operand) > _LOWEST:
         for place, address in enumerate(addresses):
             new = with_immediate(old, operand, address)
-            yield from _one(old, new, Cost.OPERAND + place / 100)
+            yield from _one(old, new, Cost.ADDRESS + place / 40)
 
 
+_FEW = 16
 # No program is linked below this.
 _LOWEST = 1 << 16
 
@@ -261,7 +282,7 @@ def _without(old: Instruction) -> Iterator[Change]:
         if slot in _slots(old) and _get(old, slot) != Register.NONE:
             new = old.copy()
             _set(new, slot, Register.NONE)
-            yield from _one(old, new, Cost.OPERAND)
+            yield from _one(old, new, Cost.EXCHANGE)
 
 
 def _targets(old: Instruction, targets: Iterable[int]) -> Iterator[Change]:
@@ -272,7 +293,7 @@ def _targets(old: Instruction, targets: Iterable[int]) -> Iterator[Change]:
                 new.as_near_branch()
             new.near_branch64 = target
             if target != old.near_branch_target:
-                yield from _one(old, new, Cost.OPERAND + place / 100)
+                yield from _one(old, new, Cost.ADDRESS + place / 40)
 
 
 def _widths(old: Instruction) -> Iterator[Change]:
@@ -293,7 +314,7 @@ def _widths(old: Instruction) -> Iterator[Change]:
                     changes += 1
             if changes:
                 for wider in with_mnemonic(new, name_of(old)):
-                    yield from _one(old, wider, Cost.OPERAND)
+                    yield from _one(old, wider, Cost.REGISTER)
 
 
 def _predicates(old: Instruction) -> Iterator[Change]:
@@ -302,7 +323,7 @@ def _predicates(old: Instruction) -> Iterator[Change]:
     if operand is None or old.op_kind(operand) != OpKind.IMMEDIATE8:
         return
     for value in range(256):
-        yield from _one(old, with_immediate(old, operand, value), Cost.OPERAND)
+        yield from _one(old, with_immediate(old, operand, value), Cost.REGISTER)
 
 
 def register_slots(instruction: Instruction) -> list[int | str]:
