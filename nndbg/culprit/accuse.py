@@ -29,7 +29,7 @@ from nndbg.report.model import Culprit
 
 # Instructions are what is counted; this is for machines that are slow at running them one by one.
 _SECONDS = 4.0
-_EXPERIMENT_SECONDS = 5.0
+_EXPERIMENT_SECONDS = 4.5
 # How many elements before the wrong one a trace begins that cannot begin with the op.
 _TURNS = 32
 # Source: System V ABI, AMD64 supplement, section 3.2.1.

@@ -142,7 +142,24 @@ class _Search:
             if time.monotonic() > self._deadline:
                 break
         self._partial.sort(key=lambda r: (r.wrong, r.cost))
-        return [*sorted(self._full.values(), key=lambda r: r.cost), *self._partial]
+        return [*self._ordered(), *self._partial]
+
+    def _ordered(self) -> list[Repair]:
+        """Return the full repairs, the likeliest first.
+
+        What is missing may be missing in several places in a row: the middle is nearest to all.
+        """
+        same: dict[tuple[int, str], list[Repair]] = {}
+        for repair in self._full.values():
+            change = repair.change
+            alone = (change.address, "") if change.count else (0, change.text)
+            same.setdefault(alone, []).append(repair)
+        off: dict[int, float] = {}
+        for repairs in same.values():
+            repairs.sort(key=lambda r: r.change.address)
+            for number, repair in enumerate(repairs):
+                off[repair.change.address] = abs(number - (len(repairs) - 1) / 2)
+        return sorted(self._full.values(), key=lambda r: (r.cost, off[r.change.address]))
 
     @property
     def _best(self) -> float:

@@ -37,6 +37,7 @@ class Cost:
     OPCODE = 1.2
     ADDRESS = 1.3
     EXCHANGE = 1.5
+    ZEROING = 1.5
     REGISTER = 1.6
     PATTERN = 1.7
     OMISSION = 1.8

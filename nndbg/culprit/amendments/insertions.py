@@ -32,13 +32,14 @@ _ARGUMENTS = (
 )  # fmt: skip
 _NEIGHBOURS = 8
 _WRITES = {OpAccess.WRITE, OpAccess.COND_WRITE, OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}
-_ENDS = {FlowControl.CONDITIONAL_BRANCH, FlowControl.UNCONDITIONAL_BRANCH, FlowControl.CALL}
+_READ_WRITES = {OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}
 
 
 def patterned(body: Sequence[Instruction], at: int) -> Iterator[Change]:
     """Yield the code without an instruction, and with one before it that continues a pattern."""
     yield Change(body[at].ip, 1, (), Cost.OMISSION)
     yield from _extrapolated(body, at)
+    yield from _zeroed(body, at, _accumulators(body), Cost.ZEROING)
 
 
 def swapped(body: Sequence[Instruction], at: int) -> Iterator[Change]:
@@ -51,7 +52,6 @@ def swapped(body: Sequence[Instruction], at: int) -> Iterator[Change]:
 
 def likely(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
     """Yield the code with something in front of an instruction that a pattern there asks for."""
-    yield from _zeroed(body, at, setting)
     if body[at].is_call_near or body[at].is_call_near_indirect:
         yield from _arguments(body[at], setting)
     yield from _calls(body, at, setting)
@@ -60,6 +60,7 @@ def likely(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[C
 def possible(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
     """Yield the code with more of what is done around an instruction, or a branch."""
     yield from _repeated(body, at, setting)
+    yield from _zeroed(body, at, setting.registers, Cost.INSERTION)
     yield from _jumps(body, at, setting)
     yield from _compared(body, at, setting)
 
@@ -92,12 +93,15 @@ def is_target(body: Sequence[Instruction], at: int) -> bool:
     )
 
 
-def _zeroed(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
+def _zeroed(
+    body: Sequence[Instruction], at: int, registers: Iterable[tuple[Register_, int]], cost: float
+) -> Iterator[Change]:
+    """Yield what clears a register, where a block begins or others are cleared."""
     if not (_is_leader(body, at) or (at and _is_zeroing(body[at - 1]))):
         return
     target = is_target(body, at)
     uses_vex = any(name_of(i).startswith("v") for i in body)
-    for base, number in setting.registers:
+    for base, number in registers:
         if base == Register.RAX:
             register = Register.EAX + number
             new = Instruction.create_reg_reg(Code.XOR_R32_RM32, register, register)
@@ -115,9 +119,24 @@ def _zeroed(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[
                 )
         else:
             continue
-        yield from _before(body[at], new, Cost.INSERTION)
+        yield from _before(body[at], new, cost)
         if target:
-            yield from _before(body[at], new, Cost.INSERTION, label=True)
+            yield from _before(body[at], new, cost, label=True)
+
+
+def _accumulators(body: Sequence[Instruction]) -> list[tuple[Register_, int]]:
+    """Return the registers to which something is added, by class and number."""
+    found: dict[tuple[Register_, int], None] = {}
+    factory = InstructionInfoFactory()
+    for instruction in body:
+        if instruction.op_count < 2 or _is_zeroing(instruction):
+            continue
+        register = instruction.op_register(0)
+        read = factory.info(instruction).op_access(0) in _READ_WRITES
+        if read or (instruction.op_count > 2 and instruction.op_register(1) == register):
+            whole = RegisterExt.full_register(register)
+            found[RegisterExt.base(whole), RegisterExt.number(whole)] = None
+    return [key for key in found if key[0] in (Register.RAX, Register.ZMM0)]
 
 
 def _is_zeroing(instruction: Instruction) -> bool:

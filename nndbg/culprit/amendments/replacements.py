@@ -293,7 +293,7 @@ def _targets(old: Instruction, targets: Iterable[int]) -> Iterator[Change]:
                 new.as_near_branch()
             new.near_branch64 = target
             if target != old.near_branch_target:
-                yield from _one(old, new, Cost.ADDRESS + place / 40)
+                yield from _one(old, new, Cost.FAR + place / 40)
 
 
 def _widths(old: Instruction) -> Iterator[Change]:
