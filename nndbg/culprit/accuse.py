@@ -123,9 +123,10 @@ class _Search:
         except (ProgramError, GdbError) as error:
             self.found.notes.append(f"no change could be tried: {error}")
             return False
+        is_output = self.verdict.subject.buffer in self.op.outputs.values()
         for repair in found.repairs:
             if repair.is_convincing(found.before):
-                says = repair.says(self.verdict, found.before)
+                says = repair.says(self.verdict, found.before, is_output)
                 self.found.add(repair.change.address, says, repair.change.text)
         return any(repair.is_certain for repair in found.repairs)
 

@@ -63,6 +63,7 @@ def settings(
     """Return what may be meant instead in each function that ran, by its first address."""
     bodies = {body[0].ip: body for address in executed if (body := code.body(address))}
     offered = tuple(dict.fromkeys(_addresses(placed, op, bodies.values())))[:_MOST_ADDRESSES]
+    extents = frozenset(_extents(placed, op, sizes))
     calls: dict[int, Instruction] = {}
     for body in bodies.values():
         for instruction in body:
@@ -73,10 +74,11 @@ def settings(
     return {
         start: Setting(
             registers=registers_of(body),
-            numbers=tuple(dict.fromkeys((*_numbers(body), *_extents(placed, op, sizes)))),
+            numbers=tuple(dict.fromkeys((*_numbers(body), *sorted(extents)))),
             addresses=offered,
             targets=tuple(dict.fromkeys(_targets(body))),
             calls=tuple(calls.values()),
+            extents=extents,
         )
         for start, body in bodies.items()
     }

@@ -58,12 +58,18 @@ class Repair:
         """Whether it leaves next to nothing wrong of so many elements."""
         return self.wrong * _NEXT_TO_NOTHING <= before
 
-    def says(self, verdict: Verdict, before: int) -> str:
-        """Return in a sentence what the change does to the op that a verdict is about."""
+    def says(self, verdict: Verdict, before: int, is_output: bool) -> str:
+        """Return in a sentence what the change does to the buffer that a verdict is about.
+
+        `before` elements of the op are wrong without it; `is_output` says whose the buffer is.
+        """
+        buffer = verdict.subject.buffer
         if self.wrong:
             came_of_it = f"{self.wrong:.0f} instead of {before} elements are wrong"
+        elif is_output:
+            came_of_it = f"all {verdict.checked} elements of {buffer} agree"
         else:
-            came_of_it = f"{verdict.subject.op} is right: nothing is wrong of {before} elements"
+            came_of_it = f"{buffer} stays as it was"
         return f"{self.change.says}, {came_of_it}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,18 +37,20 @@ class Setting:
     `registers` are those that the function names, by their class and number; `numbers` what stands
     in it or in the map; `addresses` where data lies that may be meant, as linked, the likeliest
     first; `targets` where its branches go; `calls` are those of the program.
+    `extents` are numbers that are right somewhere: counts of elements and their bytes.
     """
 
     registers: tuple[tuple[Register_, int], ...]
     numbers: tuple[int, ...]
     addresses: tuple[int, ...]
     targets: tuple[int, ...]
-    calls: tuple[Instruction, ...] = ()
+    calls: tuple[Instruction, ...]
+    extents: frozenset[int]
 
 
 def near(instruction: Instruction, setting: Setting) -> Iterator[Change]:
     """Yield the small changes: another condition, a sibling of the opcode, a number a bit off."""
-    yield from _numbers(instruction, _close, Cost.NUMBER)
+    yield from _numbers(instruction, _close, Cost.NUMBER, setting.extents)
     yield from _conditions(instruction, 0, 5)
     yield from _opcodes(instruction, 0, 3)
     yield from _scales(instruction)
@@ -60,7 +62,7 @@ def near(instruction: Instruction, setting: Setting) -> Iterator[Change]:
 def named(instruction: Instruction, setting: Setting) -> Iterator[Change]:
     """Yield what takes a register or a number that occurs elsewhere in the function."""
     yield from _registers(instruction, setting.registers, Cost.REGISTER)
-    yield from _numbers(instruction, lambda value: setting.numbers, Cost.REGISTER)
+    yield from _numbers(instruction, lambda value: setting.numbers, Cost.REGISTER, setting.extents)
     yield from _conditions(instruction, 5, 16)
     yield from _opcodes(instruction, 3, 8)
     yield from _without(instruction)
@@ -69,7 +71,7 @@ def named(instruction: Instruction, setting: Setting) -> Iterator[Change]:
 
 def far(instruction: Instruction, setting: Setting) -> Iterator[Change]:
     """Yield the larger ones: other numbers, addresses, opcodes and branches."""
-    yield from _numbers(instruction, _around, Cost.FAR)
+    yield from _numbers(instruction, _around, Cost.FAR, setting.extents)
     yield from _opcodes(instruction, 8, 99)
     yield from _addresses(instruction, setting.addresses[_FEW:])
     yield from _targets(instruction, setting.targets)
@@ -132,18 +134,29 @@ def _around(value: int) -> Iterator[int]:
     yield from (value ^ 1 << bit for bit in range(_BYTES))
 
 
-def _numbers(old: Instruction, candidates: Any, cost: float) -> Iterator[Change]:
+def _numbers(
+    old: Instruction,
+    candidates: Callable[[int], Iterable[int]],
+    cost: float,
+    extents: frozenset[int],
+) -> Iterator[Change]:
     operand = immediate_operand(old)
     if operand is not None:
         value = immediate(old, operand)
         for place, number in enumerate(dict.fromkeys(candidates(value))):
             if number != value:
-                yield from _one(old, with_immediate(old, operand, number), cost + place / 40)
+                price = cost + place / 40 + _natural(value, number, extents)
+                yield from _one(old, with_immediate(old, operand, number), price)
     if has_memory(old):
         value = signed(old.memory_displacement)
         for place, number in enumerate(dict.fromkeys(candidates(value))):
             if number != value and not (old.is_ip_rel_memory_operand and abs(number) < 1 << 12):
                 yield from _one(old, with_displacement(old, number), cost + place / 40)
+
+
+def _natural(old: int, new: int, extents: frozenset[int]) -> float:
+    """Return what a number costs in place of another, by whether they are extents."""
+    return _EXTENT * ((old in extents and abs(old) > 1) - (new in extents and abs(new) > 1))
 
 
 def has_memory(instruction: Instruction) -> bool:
@@ -272,6 +285,7 @@ def _addresses(old: Instruction, addresses: Iterable[int]) -> Iterator[Change]:
 
 
 _FEW = 16
+_EXTENT = 0.4
 # No program is linked below this.
 _LOWEST = 1 << 16
 
