@@ -131,6 +131,7 @@ class _Search:
             observation.op,
             observation.capture.sizes,
             self.executed,
+            self._stage.fixed,
         )
         self._places = list(self._amendable())
 
@@ -165,7 +166,14 @@ class _Search:
             repairs.sort(key=lambda r: r.change.address)
             for number, repair in enumerate(repairs):
                 off[repair.change.address] = abs(number - (len(repairs) - 1) / 2)
-        return sorted(self._full.values(), key=lambda r: (r.cost, off[r.change.address]))
+        return sorted(
+            self._full.values(),
+            key=lambda r: (
+                r.cost,
+                off[r.change.address],
+                0 if r.change.count else r.change.address,
+            ),
+        )
 
     @property
     def _best(self) -> float:

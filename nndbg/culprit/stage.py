@@ -80,7 +80,7 @@ def prepare(
     if isinstance(goal, str):
         return goal
     before = goal.learn(interval.pid if reached else None)
-    own = Code(code)
+    own = Code(code.executable)
     stops = (done | steps) - {start}
     trials = Trials(template, own, offset, stops, done, goal)
     stack.callback(trials.close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 from contextlib import suppress
@@ -63,9 +64,14 @@ _ptrace.restype = ctypes.c_long
 
 
 def request(number: int, pid: int, data: int = 0) -> None:
-    """Make one request. Raises ProgramError where the kernel refuses it."""
+    """Make one request.
+
+    Raises ProcessLookupError where the process is gone, ProgramError where the kernel refuses.
+    """
     if _ptrace(number, pid, None, data) < 0:
         code = ctypes.get_errno()
+        if code == errno.ESRCH:
+            raise ProcessLookupError(code, os.strerror(code))
         raise ProgramError(
             f"the program cannot be followed step by step: {os.strerror(code)}. "
             "`nndbg doctor` tells what this machine allows."

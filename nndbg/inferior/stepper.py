@@ -78,7 +78,7 @@ def follow(
     try:
         seize(pid, EXITKILL)
         return _steps(pid, frozenset(until), most, seconds, at, is_enough)
-    except ChildProcessError as error:
+    except (ChildProcessError, ProcessLookupError) as error:
         raise ProgramError("the program is gone: it cannot be followed.") from error
     finally:
         end(pid)

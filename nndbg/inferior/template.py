@@ -82,12 +82,16 @@ class Copy:
         self._pretended: int | None = None
 
     def resume(self) -> None:
-        """Let it run to its next stop."""
-        ptrace.request(ptrace.SYSCALL, self.pid)
+        """Let it run to its next stop; of one that was killed that is its end."""
+        with suppress(ProcessLookupError):
+            ptrace.request(ptrace.SYSCALL, self.pid)
 
     def wait(self) -> Ended | None:
         """Wait for its next stop; returns how its run ended, None where it is to be resumed."""
-        return self.take(os.waitpid(self.pid, ptrace.WALL)[1])
+        try:
+            return self.take(os.waitpid(self.pid, ptrace.WALL)[1])
+        except ProcessLookupError:
+            return Ended(End.GONE)
 
     def poll(self, seconds: float) -> Ended:
         """Lead it to the end of its run; one that waits for something ends LATE."""
@@ -242,10 +246,7 @@ class Template:
         """
         ptrace.set_registers(self.pid, self._call)
         while True:
-            ptrace.request(ptrace.CONTINUE, self.pid)
-            _, status = os.waitpid(self.pid, ptrace.WALL)
-            if not os.WIFSTOPPED(status):
-                raise ProgramError("the program is gone: it cannot be copied.")
+            status = self._resumed()
             if status >> 16 == _FORKED:
                 message = ctypes.c_ulong()
                 ptrace.request(_EVENT_MESSAGE, self.pid, ctypes.addressof(message))
@@ -253,16 +254,20 @@ class Template:
             if os.WSTOPSIG(status) == signal.SIGTRAP and not status >> 16:
                 raise ProgramError("the program cannot be copied: the kernel makes no process.")
 
+    def _resumed(self) -> int:
+        """Let the process run to its next stop, and return how it stopped."""
+        ptrace.request(ptrace.CONTINUE, self.pid)
+        _, status = os.waitpid(self.pid, ptrace.WALL)
+        if not os.WIFSTOPPED(status):
+            raise ProgramError("the program is gone: it cannot be copied.")
+        return status
+
     def settle(self) -> None:
         """Let the process stand where it stood before the first copy, to be run itself."""
-        ptrace.request(ptrace.CONTINUE, self.pid)
         while True:
-            _, status = os.waitpid(self.pid, ptrace.WALL)
-            if not os.WIFSTOPPED(status):
-                raise ProgramError("the program is gone: it cannot be followed.")
+            status = self._resumed()
             if os.WSTOPSIG(status) == signal.SIGTRAP and not status >> 16:
                 break
-            ptrace.request(ptrace.CONTINUE, self.pid)
         ptrace.set_registers(self.pid, self.registers)
 
     def close(self) -> None:

@@ -239,9 +239,8 @@ def _arguments(call: Instruction, setting: Setting) -> Iterator[Change]:
 
 
 def _calls(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
-    if any(i.is_call_near or i.is_call_near_indirect for i in body):
-        for place, call in enumerate(setting.calls):
-            yield from _before(body[at], call, Cost.INSERTION + place / 50)
+    for place, call in enumerate(setting.calls):
+        yield from _before(body[at], call, Cost.INSERTION + place / 50)
 
 
 def _jumps(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
