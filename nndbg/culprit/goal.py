@@ -59,7 +59,7 @@ class Goal:
         self._samples: list[tuple[Output, Bounded, NDArray[np.intp], int]] = []
 
     def learn(self, pid: int | None) -> int:
-        """Take note of what is wrong without a change, and return how many elements that is.
+        """Take note of what is wrong without a change; returns how many elements, or buffers.
 
         None of a process stands for one that never came to the op's end.
         """
@@ -78,6 +78,8 @@ class Goal:
                 None if expected.integers is None else np.ravel(expected.integers)[some],
             )
             self._samples.append((output, small, some, int(np.count_nonzero(wrong))))
+        if pid is not None:
+            total += sum(not kept.is_kept(pid) for kept in self._kept)
         return total
 
     def wrong(self, pid: int) -> float:

@@ -81,9 +81,9 @@ done_order:
     nop
 done_called:
     nop
-    lea rdx, [o_hang]
-    call add_hang
-done_hang:
+    lea rdx, [o_writes]
+    call add_and_write
+done_writes:
     nop
     mov eax, 60
     xor edi, edi
@@ -208,29 +208,21 @@ difference:
     jl .next
     ret
 
-add_hang:
+add_and_write:
     xor ecx, ecx
 .next:
     movss xmm0, [rdi + rcx * 4]
     addss xmm0, [rsi + rcx * 4]
-    addss xmm0, xmm0                ; mistake: hang
+    addss xmm0, xmm0                ; mistake: writes
     movss [rdx + rcx * 4], xmm0
-    push rcx
-    push rdi
-    push rsi
-    push rdx
+    inc ecx
+    cmp ecx, N
+    jl .next
     mov eax, 1
     mov edi, 1
     lea rsi, [said]
     mov edx, 1
     syscall
-    pop rdx
-    pop rsi
-    pop rdi
-    pop rcx
-    inc ecx
-    cmp ecx, N
-    jl .next
     ret
 
     section .data align=64
@@ -257,7 +249,7 @@ OPS = {
     "advanced": "add",
     "order": "sgd",
     "called": "add",
-    "hang": "add",
+    "writes": "add",
 }
 PARTS = {
     "add": 'in = { a = "a", b = "b" }',
@@ -326,7 +318,7 @@ def _mistake(name: str) -> int:
     return next(marked)
 
 
-MISTAKES = tuple(name for name in OPS if name not in ("right", "hang"))
+MISTAKES = tuple(name for name in OPS if name not in ("right", "writes"))
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -349,7 +341,7 @@ def test_a_right_op_has_nothing_to_repair(many) -> None:
 
 
 def test_an_op_that_writes_is_tried_and_nothing_is_written(many, capfd) -> None:
-    found, lines = _search(many, "hang")
-    assert lines[0] == _mistake("hang")
+    found, lines = _search(many, "writes")
+    assert lines[0] == _mistake("writes")
     assert found.trials > 1
     assert "." not in capfd.readouterr().out
