@@ -10,7 +10,6 @@ from pathlib import Path
 from nndbg.bisection import bisect_steps
 from nndbg.compare import Mode, Verdict
 from nndbg.culprit import Blame, accuse, parse_place, writes_of
-from nndbg.diagnose import Evidence
 from nndbg.elf import read_executable
 from nndbg.errors import UsageError
 from nndbg.finding import ALL_AUDITS, Audit
@@ -18,6 +17,7 @@ from nndbg.healing import heal_steps
 from nndbg.hunt import Accuse, check_steps
 from nndbg.inferior import LiveSource
 from nndbg.layermap import MAIN_PHASE, load_map
+from nndbg.ledger import Observation
 from nndbg.memory import keep_freed_memory
 from nndbg.report import Culprit, Report
 from nndbg.session import Session
@@ -132,11 +132,11 @@ def accuser(
 ) -> Accuse:
     """Return what finds the culprit of a wrong output, by running the session's program again."""
 
-    def search(verdict: Verdict, evidence: Evidence | None) -> Culprit | None:
+    def search(verdict: Verdict, observation: Observation) -> Culprit | None:
         if session.executable is None:
             return None
         placed = load_map(session.executable, None if map is None else Path(map), phase)
-        return accuse(LiveSource(placed, arguments, timeout), verdict, evidence, timeout)
+        return accuse(LiveSource(placed, arguments, timeout), verdict, observation, timeout)
 
     return search
 

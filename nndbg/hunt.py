@@ -8,7 +8,7 @@ from contextlib import closing
 from nndbg.ahead import in_order, one_thread_each
 from nndbg.compare import Verdict
 from nndbg.crash import Crash
-from nndbg.diagnose import Diagnosis, Evidence
+from nndbg.diagnose import Diagnosis
 from nndbg.errors import GdbError, ProgramError
 from nndbg.finding import Audit, Finding
 from nndbg.layermap import place_map
@@ -17,7 +17,7 @@ from nndbg.poisoned import Outputs, outputs, run_poisoned
 from nndbg.report import CodePlace, Culprit, Report, Verdicts, crash_after
 from nndbg.session import Session
 
-Accuse = Callable[[Verdict, Evidence | None], Culprit | None]
+Accuse = Callable[[Verdict, Observation], Culprit | None]
 
 # Fewer steps than this are checked at every op at once: a sweep would save nothing.
 _WORTH_A_SWEEP = 8
@@ -148,10 +148,7 @@ class _Run:
         if self._first_wrong is None or self._first is None:
             return None
         self._session.close()
-        buffer = self._first_wrong.subject.buffer
-        # Of a buffer that changed behind the op's back there is no formula to search by.
-        evidence = self._first.evidence.get(buffer) if buffer in self._first.expected else None
-        return accuse(self._first_wrong, evidence)
+        return accuse(self._first_wrong, self._first)
 
     def crash(self, problem: ProgramError | GdbError) -> Crash | None:
         """Return the crash, with the last op that agreed before it, if that is what happened."""

@@ -10,6 +10,7 @@ from nndbg.compare import Status, Verdict, bits
 from nndbg.culprit import loops
 from nndbg.culprit.addresses import blame_address
 from nndbg.culprit.detour import find_detour
+from nndbg.culprit.experiment import experiment
 from nndbg.culprit.follow import Clock, Goal, trace_interval
 from nndbg.culprit.formula import Formula
 from nndbg.culprit.found import Found
@@ -22,11 +23,13 @@ from nndbg.diagnose import Evidence
 from nndbg.errors import GdbError, ProgramError
 from nndbg.inferior import LiveSource
 from nndbg.layermap import Op
+from nndbg.ledger import Observation
 from nndbg.places import Place, Places
 from nndbg.report.model import Culprit
 
 # Instructions are what is counted; this is for machines that are slow at running them one by one.
-_SECONDS = 8.0
+_SECONDS = 4.0
+_EXPERIMENT_SECONDS = 4.5
 # How many elements before the wrong one a trace begins that cannot begin with the op.
 _TURNS = 32
 # Source: System V ABI, AMD64 supplement, section 3.2.1.
@@ -34,13 +37,13 @@ _PRESERVED = frozenset({"rbx", "rbp", "r12", "r13", "r14", "r15"})
 
 
 def accuse(
-    source: LiveSource, verdict: Verdict, evidence: Evidence | None, timeout: float = 10.0
+    source: LiveSource, verdict: Verdict, observation: Observation, timeout: float = 10.0
 ) -> Culprit | None:
-    """Return who made what `verdict` finds wrong, None where nobody can be named.
+    """Return who made what `verdict`, one of an observation's, finds wrong; None for nobody.
 
     Runs the program again, with `source`, which it owns from then on and closes.
     """
-    search = _Search(source, verdict, evidence, timeout)
+    search = _Search(source, verdict, observation, timeout)
     try:
         return search.culprit()
     except (ProgramError, GdbError) as error:
@@ -52,14 +55,19 @@ def accuse(
 
 
 class _Search:
-    """One search: the program's run once under watch and once step by step."""
+    """One search: by experiment, and where that leaves doubt by the way the number was made."""
 
     def __init__(
-        self, source: LiveSource, verdict: Verdict, evidence: Evidence | None, timeout: float
+        self, source: LiveSource, verdict: Verdict, observation: Observation, timeout: float
     ) -> None:
         self.source = source
         self.verdict = verdict
-        self.evidence = evidence
+        self.observation = observation
+        buffer = verdict.subject.buffer
+        # Of a buffer that changed behind the op's back there is no formula to search by.
+        self.evidence: Evidence | None = (
+            observation.evidence.get(buffer) if buffer in observation.expected else None
+        )
         self.timeout = timeout
         self.clock = Clock(_SECONDS)
         self.step = verdict.subject.step
@@ -72,13 +80,20 @@ class _Search:
     def culprit(self) -> Culprit | None:
         """Return who is to blame."""
         subject = self.verdict.subject
+        element = self._index()
+        if self.evidence is not None and element is None:
+            return None
+        if self._is_repaired():
+            return self.found.culprit(
+                subject.buffer if element is None else str(Place(subject.buffer, element))
+            )
+        self.clock = Clock(_SECONDS)
         if self.verdict.status is Status.UNWRITTEN and self.evidence is None:
             find_detour(self.source, self.code, self.found, self.op, self.step, self.timeout)
             return self.found.culprit(subject.buffer)
-        index = self._index()
-        if index is None:
+        if element is None:
             return None
-        place = Place(subject.buffer, index)
+        place = Place(subject.buffer, element)
         if self.evidence is not None:
             self._out_of_order(self.evidence)
             if self.verdict.status is Status.NONFINITE:
@@ -96,6 +111,36 @@ class _Search:
                 return None  # the op is right, and only what came before it is not
             return tuple(int(i) for i in np.argwhere(bad)[0])
         return self.verdict.worst.index if self.verdict.worst else None
+
+    def _is_repaired(self) -> bool:
+        """Whether a change was found that makes the op right; adds what can be changed."""
+        if self.evidence is not None and self._is_out_of_order(self.evidence):
+            return False
+        try:
+            found = experiment(
+                self.source, self.code, self.verdict, self.observation, _EXPERIMENT_SECONDS
+            )
+        except (ProgramError, GdbError) as error:
+            self.found.notes.append(f"no change could be tried: {error}")
+            return False
+        is_output = self.verdict.subject.buffer in self.op.outputs.values()
+        for repair in found.repairs:
+            if repair.is_convincing(found.before):
+                says = repair.says(self.verdict, found.before, is_output)
+                self.found.add(repair.change.address, says, repair.change.text)
+        return any(repair.is_certain for repair in found.repairs)
+
+    def _is_out_of_order(self, evidence: Evidence) -> bool:
+        """Whether the op read other numbers than the map's order gives it."""
+        for part, buffer in self.op.inputs.items():
+            meant, there = evidence.inputs[part], evidence.others.get(buffer)
+            if (
+                there is not None
+                and there.shape == meant.shape
+                and not np.array_equal(bits(there), bits(meant))
+            ):
+                return True
+        return False
 
     # An op that ran too early or too late
 

@@ -19,9 +19,10 @@ class Found:
     suspects: list[Suspect] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, address: int, says: str) -> None:
+    def add(self, address: int, says: str, amended: str | None = None) -> None:
         """Take the instruction at `address` (as linked) as the next candidate.
 
+        `amended` is what was tried in its place, where something was.
         Where there is line information, code without it is a library's, which is not to blame.
         """
         instruction = self.code.at(address)
@@ -34,7 +35,15 @@ class Found:
         if ((where.file, where.line) if where.file else where.address) in known:
             return
         self.suspects.append(
-            Suspect(where.address, where.function, where.file, where.line, where.instruction, says)
+            Suspect(
+                where.address,
+                where.function,
+                where.file,
+                where.line,
+                where.instruction,
+                says,
+                amended,
+            )
         )
 
     def insert(self, address: int, says: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,3 +93,12 @@ class Memory:
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
+
+
+def copy_from(pid: int, address: int, into: NDArray[Any]) -> bool:
+    """Fill an array with what a process has at `address`; whether it has memory there."""
+    here, there = _Stretch(into.ctypes.data, into.nbytes), _Stretch(address, into.nbytes)
+    count = _LIBC.process_vm_readv(
+        pid, ctypes.byref(here), 1, ctypes.byref(there), 1, ctypes.c_ulong(0)
+    )
+    return int(count) == into.nbytes

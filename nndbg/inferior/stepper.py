@@ -6,12 +6,10 @@ microseconds. GDB brings the program to where the steps begin, and hands it over
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import time
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,17 +17,20 @@ from numpy.typing import NDArray
 
 from nndbg.errors import ProgramError
 from nndbg.inferior.process import Inferior
-
-# Source: <sys/ptrace.h>, <sys/user.h>, <linux/elf.h>.
-_SINGLESTEP, _GETREGS, _SEIZE, _INTERRUPT = 9, 12, 0x4206, 0x4207
-_EXITKILL = 0x100000
-_WALL = 0x40000000
-_FIELDS = (
-    *("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx"),
-    *("rsi", "rdi", "orig_rax", "rip", "cs", "flags", "rsp", "ss", "fs", "gs", "ds", "es"),
-    *("fs_segment", "gs_segment"),
+from nndbg.inferior.ptrace import (
+    EXITKILL,
+    FIELD,
+    FIELDS,
+    SINGLESTEP,
+    WALL,
+    Registers,
+    end,
+    get_registers,
+    request,
+    seize,
 )
-_RIP = _FIELDS.index("rip")
+
+_RIP = FIELD["rip"]
 # Looking at the clock costs as much as a tenth of a step.
 _BETWEEN_LOOKS = 64
 
@@ -53,10 +54,10 @@ class Steps:
 
     def at(self, index: int) -> dict[str, int]:
         """Return the general registers, by name, before the instruction of that index."""
-        return dict(zip(_FIELDS, self.registers[index].tolist(), strict=True))
+        return dict(zip(FIELDS, self.registers[index].tolist(), strict=True))
 
 
-NOTHING = Steps(np.empty((0, len(_FIELDS)), np.uint64), is_whole=False, signal=0)
+NOTHING = Steps(np.empty((0, len(FIELDS)), np.uint64), is_whole=False, signal=0)
 
 
 def follow(
@@ -77,14 +78,12 @@ def follow(
     """
     pid = inferior.hand_over()
     try:
-        _request(_SEIZE, pid, _EXITKILL)
-        _request(_INTERRUPT, pid)
-        os.waitpid(pid, _WALL)
+        seize(pid, EXITKILL)
         return _steps(pid, frozenset(until), most, seconds, at, is_enough, is_over)
-    except ChildProcessError as error:
+    except (ChildProcessError, ProcessLookupError) as error:
         raise ProgramError("the program is gone: it cannot be followed.") from error
     finally:
-        _end(pid)
+        end(pid)
 
 
 def _steps(
@@ -96,19 +95,19 @@ def _steps(
     is_enough: Callable[[dict[str, int]], bool],
     is_over: Callable[[dict[str, int]], bool],
 ) -> Steps:
-    fields = (ctypes.c_uint64 * len(_FIELDS))()
+    fields = Registers()
     found: list[bytes] = []
     ended = 0
     deadline = time.monotonic() + seconds
-    _request(_GETREGS, pid, ctypes.addressof(fields))
+    get_registers(pid, fields)
     is_there = False
     while len(found) < most and not is_there:
         if len(found) % _BETWEEN_LOOKS == 0 and time.monotonic() > deadline:
             break
         before = bytes(fields)
-        last = fields[_RIP] == at and is_enough(dict(zip(_FIELDS, fields, strict=True)))
-        _request(_SINGLESTEP, pid)
-        _, status = os.waitpid(pid, _WALL)
+        last = fields[_RIP] == at and is_enough(dict(zip(FIELDS, fields, strict=True)))
+        request(SINGLESTEP, pid)
+        _, status = os.waitpid(pid, WALL)
         if not os.WIFSTOPPED(status):
             ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
             found.append(before)
@@ -120,31 +119,9 @@ def _steps(
         if reason != signal.SIGTRAP:
             ended = reason
             break
-        _request(_GETREGS, pid, ctypes.addressof(fields))
-        is_there = fields[_RIP] in until and is_over(dict(zip(_FIELDS, fields, strict=True)))
+        get_registers(pid, fields)
+        is_there = fields[_RIP] in until and is_over(dict(zip(FIELDS, fields, strict=True)))
         if last:
             break
-    rows = np.frombuffer(b"".join(found), np.uint64).reshape(-1, len(_FIELDS))
+    rows = np.frombuffer(b"".join(found), np.uint64).reshape(-1, len(FIELDS))
     return Steps(rows, is_whole=is_there, signal=ended)
-
-
-def _end(pid: int) -> None:
-    """Kill the program, and take note of it so that nothing of it is left."""
-    with suppress(ProcessLookupError, ChildProcessError):
-        os.kill(pid, signal.SIGKILL)
-        while not os.WIFSIGNALED(os.waitpid(pid, _WALL)[1]):
-            pass
-
-
-_ptrace = ctypes.CDLL(None, use_errno=True).ptrace
-_ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
-_ptrace.restype = ctypes.c_long
-
-
-def _request(request: int, pid: int, data: int = 0) -> None:
-    if _ptrace(request, pid, None, data) < 0:
-        number = ctypes.get_errno()
-        raise ProgramError(
-            f"the program cannot be followed step by step: {os.strerror(number)}. "
-            "`nndbg doctor` tells what this machine allows."
-        )

@@ -126,6 +126,7 @@ def _suspect(suspect: Suspect) -> dict[str, Any]:
         "line": suspect.line,
         "instruction": suspect.instruction,
         "says": suspect.says,
+        "amended": suspect.amended,
     }
 
 

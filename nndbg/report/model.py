@@ -31,6 +31,8 @@ class CodePlace:
 class Suspect:
     """An instruction that may have made a wrong number; `says` tells why in a sentence.
 
+    `amended` is what was tried in its place or before it, "" that it was left out, None that
+    nothing was tried.
     The address is as linked; `file` and `line` are None where the program has no line information.
     """
 
@@ -40,6 +42,7 @@ class Suspect:
     line: int | None
     instruction: str
     says: str
+    amended: str | None = None
 
     @property
     def place(self) -> str:

@@ -1,0 +1,1 @@
+"""What a mistaken instruction may have been meant to be."""

@@ -1,0 +1,118 @@
+"""Where changed code goes: into its place if it fits, else the whole function moves with it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from iced_x86 import BlockEncoder, Code, Instruction
+
+from nndbg.culprit.amendments.coding import NOP, Change, decode_all, encode
+
+_JUMP = 5
+_TRAP = 0xCC
+# Addresses that no program has, for instructions that nothing jumps to.
+_NOWHERE = 1 << 60
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Bytes to write, by address as linked; `moved` says where instructions are that moved."""
+
+    writes: Mapping[int, bytes]
+    moved: Mapping[int, int] = field(default_factory=dict)
+
+
+def patch_for(
+    change: Change, body: Sequence[Instruction], room: range, stops: Collection[int]
+) -> Patch | None:
+    """Return how to bring a change into its function; None where it cannot be.
+
+    `room` is where code may be added, `stops` are where the program is to stop: both as linked.
+    """
+    return _in_place(change, body, stops) or _moved(change, body, room, stops)
+
+
+def _index(body: Sequence[Instruction], address: int) -> int:
+    return next(n for n, instruction in enumerate(body) if instruction.ip == address)
+
+
+def _in_place(change: Change, body: Sequence[Instruction], stops: Collection[int]) -> Patch | None:
+    if not change.count:
+        return None
+    at = _index(body, change.address)
+    old = body[at : at + change.count]
+    end = old[-1].next_ip
+    code = b""
+    for instruction in change.code:
+        coded = _shortest(instruction, change.address + len(code))
+        if coded is None:
+            return None
+        code += coded
+    room = end - change.address
+    if len(code) > room or any(change.address <= stop < end for stop in stops):
+        return None
+    return Patch({change.address: code + NOP * (room - len(code))})
+
+
+def _shortest(instruction: Instruction, address: int) -> bytes | None:
+    if instruction.is_jcc_near or instruction.is_jmp_near:
+        short = instruction.copy()
+        short.as_short_branch()
+        coded = encode(short, address)
+        if coded is not None:
+            return coded
+    return encode(instruction, address)
+
+
+def _moved(
+    change: Change, body: Sequence[Instruction], room: range, stops: Collection[int]
+) -> Patch | None:
+    """Return the function copied to where there is room, with the change in it."""
+    first = body[0].ip
+    if body[-1].next_ip - first < _JUMP:
+        return None
+    at = _index(body, change.address)
+    listed = [instruction.copy() for instruction in body[:at]]
+    origins: list[int | None] = [instruction.ip for instruction in listed]
+    for number, instruction in enumerate(change.code):
+        new = instruction.copy()
+        new.ip = _NOWHERE + number * 16
+        if not number and (change.count or change.is_label):
+            new.ip = change.address
+        listed.append(new)
+        origins.append(None)
+    for number, instruction in enumerate(body[at + change.count :]):
+        kept = instruction.copy()
+        if not number and not change.count and change.is_label:
+            kept.ip = 2 * _NOWHERE
+        listed.append(kept)
+        origins.append(instruction.ip)
+    last = body[-1]
+    if last.code not in (Code.RETNQ, Code.JMP_REL32_64, Code.JMP_REL8_64):
+        onward = Instruction.create_branch(Code.JMP_REL32_64, last.next_ip)
+        onward.ip = 3 * _NOWHERE
+        listed.append(onward)
+        origins.append(None)
+    encoder = BlockEncoder(64)
+    try:
+        for instruction in listed:
+            encoder.add(instruction)
+        code = bytearray(encoder.encode(room.start))
+    except ValueError:
+        return None
+    placed = decode_all(bytes(code), room.start)
+    if len(code) > len(room) or len(placed) != len(listed):
+        return None
+    moved = {
+        origin: instruction.ip
+        for origin, instruction in zip(origins, placed, strict=True)
+        if origin is not None
+    }
+    for stop in stops:
+        if stop in moved:
+            code[moved[stop] - room.start] = _TRAP
+    jump = encode(Instruction.create_branch(Code.JMP_REL32_64, room.start), first)
+    if jump is None:
+        return None
+    return Patch({first: jump, room.start: bytes(code)}, moved)

@@ -1,0 +1,37 @@
+"""Changes of an instruction and around it, the likeliest mistakes first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from iced_x86 import Instruction
+
+from nndbg.culprit.amendments import insertions, replacements
+from nndbg.culprit.amendments.coding import Change
+from nndbg.culprit.amendments.replacements import Setting
+
+Tier = Callable[[Sequence[Instruction], int, Setting], Iterator[Change]]
+
+
+def _first(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
+    yield from replacements.near(body[at], setting)
+    yield from insertions.patterned(body, at)
+
+
+def _second(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
+    yield from replacements.named(body[at], setting)
+    yield from insertions.swapped(body, at)
+    yield from insertions.likely(body, at, setting)
+
+
+def _third(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
+    yield from replacements.far(body[at], setting)
+    yield from insertions.possible(body, at, setting)
+
+
+def _fourth(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
+    yield from replacements.farthest(body[at], setting)
+    yield from insertions.anything(body, at, setting)
+
+
+TIERS: tuple[Tier, ...] = (_first, _second, _third, _fourth)

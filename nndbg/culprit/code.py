@@ -1,0 +1,166 @@
+"""The program's functions as instructions that can be changed, and what else they offer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+
+from iced_x86 import Code as Opcode
+from iced_x86 import Decoder, Instruction
+
+from nndbg.culprit.amendments.coding import immediate, immediate_operand, signed
+from nndbg.culprit.amendments.replacements import Setting, has_memory, registers_of
+from nndbg.elf import Executable, Symbol
+from nndbg.layermap import Op, PlacedMap
+
+_LONGEST = 15
+_MOST_ADDRESSES = 80
+_MOST_CALLS = 60
+_WIDTHS = (1, 4, 8)
+
+
+class Code:
+    """The program's code, function by function; addresses as linked."""
+
+    def __init__(self, executable: Executable) -> None:
+        self.executable = executable
+        self._bodies: dict[int, tuple[Instruction, ...]] = {}
+
+    def body(self, address: int) -> tuple[Instruction, ...]:
+        """Return the function around an address; empty where there is none."""
+        symbol = self.executable.function_at(address)
+        if symbol is None:
+            return ()
+        if symbol.address not in self._bodies:
+            self._bodies[symbol.address] = tuple(self._decoded(symbol))
+        return self._bodies[symbol.address]
+
+    def _decoded(self, symbol: Symbol) -> Iterator[Instruction]:
+        """Yield the instructions from a symbol on to the next one."""
+        at = symbol.address
+        while self.executable.function_at(at) == symbol:
+            found = Decoder(64, self.executable.code_at(at, _LONGEST), ip=at).decode()
+            if not found.is_invalid:
+                yield found
+            at += found.len or 1
+
+    @cached_property
+    def functions(self) -> tuple[int, ...]:
+        """Where the program's own functions begin; none where it cannot be told which are."""
+        if not self.executable.has_lines:
+            return ()
+        return tuple(
+            sorted(
+                {
+                    symbol.address
+                    for symbol in self.executable.symbols.values()
+                    if symbol.is_code and "." not in symbol.name and self.is_own(symbol.address)
+                }
+            )
+        )
+
+    def is_own(self, address: int) -> bool:
+        """Whether it is the program's own code: where there are lines, code without is not."""
+        return not self.executable.has_lines or self.executable.line_at(address) is not None
+
+    def bytes_at(self, changed: Mapping[int, int], address: int, size: int) -> bytes:
+        """Return code with some bytes changed."""
+        original = self.executable.code_at(address, size).ljust(size, b"\x90")
+        return bytes(changed.get(address + n, byte) for n, byte in enumerate(original))
+
+    def size(self, changed: Mapping[int, int], address: int) -> int:
+        """Return how long the instruction at an address is; 0 where there is none."""
+        if address not in changed and not self.executable.code_at(address, 1):
+            return 0
+        decoded = Decoder(64, self.bytes_at(changed, address, _LONGEST), ip=address).decode()
+        return 0 if decoded.is_invalid else int(decoded.len)
+
+
+def settings(
+    code: Code,
+    placed: PlacedMap,
+    op: Op,
+    sizes: Mapping[str, int],
+    executed: Sequence[int],
+    fixed: Collection[int],
+) -> dict[int, Setting]:
+    """Return what may be meant instead in each function that ran, by its first address.
+
+    `fixed` are the addresses of the op's boundaries: calls are made around them.
+    """
+    bodies = {body[0].ip: body for address in executed if (body := code.body(address))}
+    offered = tuple(dict.fromkeys(_addresses(placed, op, bodies.values())))[:_MOST_ADDRESSES]
+    extents = frozenset(_extents(placed, op, sizes))
+    calls = tuple(_calls(code, bodies.values()))
+    return {
+        start: Setting(
+            registers=registers_of(body),
+            numbers=tuple(dict.fromkeys((*_numbers(body), *sorted(extents)))),
+            addresses=offered,
+            targets=tuple(dict.fromkeys(_targets(body))),
+            calls=calls if _makes_calls(body, fixed) else (),
+            extents=extents,
+        )
+        for start, body in bodies.items()
+    }
+
+
+def _addresses(placed: PlacedMap, op: Op, bodies: Iterable[Sequence[Instruction]]) -> Iterable[int]:
+    for name in (*op.inputs.values(), *op.outputs.values()):
+        yield placed.places[name].address
+    for place in placed.size_places.values():
+        yield place.address
+    for body in bodies:
+        for instruction in body:
+            if instruction.is_ip_rel_memory_operand:
+                yield instruction.ip_rel_memory_address
+    for place in placed.places.values():
+        yield place.address
+
+
+def _extents(placed: PlacedMap, op: Op, sizes: Mapping[str, int]) -> Iterable[int]:
+    """Yield the extents of the op's buffers, then all sizes, as counts and in bytes."""
+    buffers = [placed.layer_map.buffers[n] for n in (*op.inputs.values(), *op.outputs.values())]
+    for buffer in buffers:
+        for extent in buffer.extents(sizes):
+            yield from (extent * width for width in _WIDTHS)
+        yield from (buffer.elements(sizes) * width for width in _WIDTHS)
+    for size in sizes.values():
+        yield from (size * width for width in _WIDTHS)
+
+
+def _numbers(body: Iterable[Instruction]) -> Iterable[int]:
+    for instruction in body:
+        operand = immediate_operand(instruction)
+        if operand is not None:
+            yield immediate(instruction, operand)
+        if has_memory(instruction) and not instruction.is_ip_rel_memory_operand:
+            yield signed(instruction.memory_displacement)
+
+
+def _targets(body: Iterable[Instruction]) -> Iterable[int]:
+    for instruction in body:
+        if instruction.is_jcc_short_or_near or instruction.is_jmp_short_or_near:
+            yield instruction.near_branch_target
+
+
+def _makes_calls(body: Sequence[Instruction], fixed: Collection[int]) -> bool:
+    inside = range(body[0].ip, body[-1].next_ip)
+    return any(address in inside for address in fixed) or any(
+        i.is_call_near or i.is_call_near_indirect for i in body
+    )
+
+
+def _calls(code: Code, ran: Iterable[Sequence[Instruction]]) -> Iterable[Instruction]:
+    """Return calls of everything that is called: in what ran, elsewhere, then of what is not."""
+    found: dict[tuple[bool, int], Instruction] = {}
+    for body in (*ran, *(code.body(address) for address in code.functions)):
+        for instruction in body:
+            if instruction.is_call_near:
+                found.setdefault((False, instruction.near_branch_target), instruction)
+            elif instruction.is_call_near_indirect and has_memory(instruction):
+                found.setdefault((True, instruction.memory_displacement), instruction)
+    for address in code.functions:
+        call = Instruction.create_branch(Opcode.CALL_REL32_64, address)
+        found.setdefault((False, address), call)
+    return tuple(found.values())[:_MOST_CALLS]
