@@ -298,9 +298,11 @@ class LiveSource:
         self._listen(())
 
     def _entries(self, boundaries: Iterable[Boundary]) -> set[int]:
-        """Return where the functions begin whose calls have to be followed for these."""
-        entries = self._placed.entries
-        return {entries[boundary.text] for boundary in boundaries if boundary.text in entries}
+        """Return where the functions begin and end whose calls have to be followed for these."""
+        entries, exits = self._placed.entries, self._placed.exits
+        texts = {boundary.text for boundary in boundaries}
+        begins = {entries[text] for text in texts if text in entries}
+        return begins.union(*(exits[text] for text in texts if text in exits))
 
     def _sight(self) -> Sight:
         """Return how boundaries look at the program, with what they ask for."""

@@ -31,7 +31,8 @@ class PlacedMap:
     `places` holds for each buffer where it begins, unless the program holds its address at `held`;
     `enter` has the ops of which the map says where they begin. `entries` is where the functions of
     those `return:` boundaries begin whose calls have to be followed, by the boundary's text; of
-    those in `behind` the addresses lie behind the calls.
+    those in `behind` the addresses lie behind the calls. `exits` is where the functions of `enter:`
+    boundaries are left that begin with a loop of their own; those in `looped` do.
     """
 
     layer_map: LayerMap
@@ -48,6 +49,8 @@ class PlacedMap:
     held: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     entries: Mapping[str, int] = field(default_factory=dict)
     behind: frozenset[str] = frozenset()
+    exits: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    looped: frozenset[str] = frozenset()
 
     @property
     def needs_registers(self) -> bool:
@@ -55,7 +58,7 @@ class PlacedMap:
         phase = self.layer_map.phase
         boundaries = [phase.step, *(op.done for op in phase.ops)]
         boundaries += [op.enter for op in phase.ops if op.enter is not None]
-        return bool(self.entries or self.held or any(b.call for b in boundaries))
+        return bool(self.entries or self.exits or self.held or any(b.call for b in boundaries))
 
 
 def load_map(
@@ -102,7 +105,7 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
         if size.symbol is not None
     }
     phase = layer_map.phase
-    followed = placer.followed()
+    followed, looped = placer.followed(), placer.looped()
     places = {b.name: placer.buffer(b) for b in layer_map.buffers.values() if b.held is None}
     placer.check_reach(places)
     seek, counter = phase.seek, phase.counter
@@ -136,7 +139,11 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
             }
         ),
         entries=MappingProxyType({text: returns.entry for text, returns in followed.items()}),
-        behind=frozenset(text for text, returns in followed.items() if returns.are_behind),
+        behind=frozenset(
+            t for t, returns in (*followed.items(), *looped.items()) if returns.are_behind
+        ),
+        exits=MappingProxyType({text: returns.exits for text, returns in looped.items()}),
+        looped=frozenset(t for t, returns in followed.items() if returns.is_looped),
     )
 
 
@@ -227,6 +234,29 @@ class _Placer:
 
     def followed(self) -> dict[str, Returns]:
         """Return the returns of functions whose calls have to be followed, by boundary."""
+        found: dict[str, Returns] = {}
+        for key, boundary in self.boundaries():
+            if boundary.form == "return":
+                returns = self.returns(key, boundary)
+                if returns.is_shared or boundary.call:
+                    found[boundary.text] = returns
+        return found
+
+    def looped(self) -> dict[str, Returns]:
+        """Return the returns of functions that are entered, and begin with a loop of their own."""
+        found: dict[str, Returns] = {}
+        for key, boundary in self.boundaries():
+            if boundary.form == "enter":
+                symbol = self.variables.symbol(key, str(boundary.target[0]))
+                if "." in symbol.name or not symbol.is_code:
+                    continue
+                returns = find_returns(self.code, symbol.address)
+                if returns is not None and returns.is_looped:
+                    found[boundary.text] = returns
+        return found
+
+    def boundaries(self) -> list[tuple[tuple[str | int, ...], Boundary]]:
+        """Return the boundaries of the phase, each with its place in the map."""
         phase = self.map.phase
         wanted: list[tuple[tuple[str | int, ...], Boundary]] = [((*phase.key, "step"), phase.step)]
         for op in phase.ops:
@@ -238,13 +268,7 @@ class _Placer:
             for b in self.map.buffers.values()
             if b.held is not None
         ]
-        found: dict[str, Returns] = {}
-        for key, boundary in wanted:
-            if boundary.form == "return":
-                returns = self.returns(key, boundary)
-                if returns.is_shared or boundary.call:
-                    found[boundary.text] = returns
-        return found
+        return wanted
 
     def returns(self, key: tuple[str | int, ...], boundary: Boundary) -> Returns:
         name = str(boundary.target[0])

@@ -388,3 +388,19 @@ def test_a_fault_on_the_stack_is_followed_to_its_line(check_c: Check):
     assert [v.status for v in report.verdicts if v.subject.op == "relu"] == [Status.DIVERGED] * 2
     assert report.culprit is not None
     assert report.culprit.likeliest.function == "step"
+
+
+def test_a_loop_back_to_a_function_s_first_instruction_is_no_call(check: Check):
+    """`descend` begins with its loop: a step of the update is one call of it, and not one turn."""
+    calls = ONLINE_MAP.replace('step = "enter:update"', 'step = "enter:descend"')
+    first, _, rest = calls.partition('[[ops]]\nphase = "update"\nname = "b"')
+    assert rest
+    once = first.replace("nth  = 1\n", "")
+    conditions = once.replace('out  = "W"\n', 'out  = "W"\nenter = "enter:descend"\n')
+    per_call = conditions.replace(
+        'step = "enter:descend"', 'step = { at = "enter:descend", call = { rdi = "W" } }'
+    )
+    report = check(phase="update", layer_map=per_call)
+    assert report.error is None
+    assert wrong(report) == []
+    assert len(report.verdicts) == 4 * 2
