@@ -67,9 +67,14 @@ class History:
         self.entered: dict[int, Capture] = {}
         self._versions = {name: [_Version(_STEP_BEGINS, flat)] for name, flat in begin.flat.items()}
         self._suspects: dict[int, list[Stray]] = {}
-        scratch = {b.name for b in layer_map.buffers.values() if b.is_scratch}
-        self._scratch = frozenset(scratch)
-        self._carried = layer_map.carried(ops) - layer_map.elsewhere - scratch
+        carried = layer_map.carried(ops)
+        # What only a register leads to may be given back once it has been read.
+        self._scratch = frozenset(
+            b.name
+            for b in layer_map.buffers.values()
+            if b.is_scratch or (b.held is not None and b.name not in carried)
+        )
+        self._carried = carried - layer_map.elsewhere - self._scratch
         self._sharing = Sharing(layer_map)
         self._settings: dict[int, list[Stray]] = {}
         self._healed: list[tuple[int, Capture]] = []
@@ -90,6 +95,9 @@ class History:
         for name, flat in capture.found.items():
             if name not in self.last.flat or self._is_elsewhere(name, capture):
                 self._add(name, index - 1, flat)
+        for name in outputs & capture.flat.keys() - capture.found.keys():
+            if name not in self.last.flat or self._is_elsewhere(name, capture):
+                self._add(name, index - 1, _unknown(capture.flat[name]))
         written = self._written(outputs, capture)
         for name in written & capture.flat.keys():
             self._add(name, index, capture.flat[name])
@@ -214,9 +222,13 @@ class History:
         )
 
     def _is_live(self, name: str) -> bool:
-        """Whether an op has written the buffer in this step that another is still to read."""
-        owners, readers = self._owners.get(name, ()), self._readers.get(name, ())
-        return any(o in self.done for o in owners) and any(r not in self.done for r in readers)
+        """Whether an op has written the buffer in this step that another is still to read.
+
+        Of what no op writes, whether one has read it.
+        """
+        readers = self._readers.get(name, [])
+        begun = self._owners.get(name, readers)
+        return any(o in self.done for o in begun) and any(r not in self.done for r in readers)
 
     def _overwritten(self, order: Sequence[int]) -> dict[str, str]:
         """Return, by buffer, the op that was complete last of those that wrote over its memory."""
@@ -251,6 +263,12 @@ class History:
 
     def _add(self, name: str, writer: int, flat: Flat) -> None:
         self._versions.setdefault(name, []).append(_Version(writer, flat))
+
+
+def _unknown(like: Flat) -> Flat:
+    """Return what stands for numbers that nobody has seen: it differs from `like` in every bit."""
+    inverted: Flat = np.invert(bits(like)).view(like.dtype)
+    return inverted
 
 
 def _overruns(index: int, last: Capture, capture: Capture) -> Iterator[Stray]:

@@ -416,11 +416,16 @@ class StepLedger:
         return shape(flat, buffer, sizes)
 
     def _reserved(self, name: str, flat: Flat, last: Flat) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return both versions of a buffer in its whole reserved extent."""
+        """Return both versions of a buffer in its whole reserved extent.
+
+        What a pointer leads to has one axis where its sizes are no longer those of the capture.
+        """
         buffer = self._map.buffers[name]
-        if not buffer.is_fixed:
-            return flat, last
         largest = {size.name: size.largest or 1 for size in self._map.sizes.values()}
+        if not buffer.is_fixed:
+            largest = dict(self._history.last.sizes)
+            if flat.size != buffer.elements(largest):
+                return flat, last
         return shape(flat, buffer, largest), shape(last, buffer, largest)
 
 

@@ -22,20 +22,22 @@ class Returns:
 
     They are its `ret`s, those of what it jumps into included; or, where `are_behind` the calls,
     the instructions that the callers go on with. Where others come by there too, `is_shared`: the
-    calls have to be followed to tell whose return it is.
+    calls have to be followed to tell whose return it is. Where it `is_looped` a loop of its own
+    begins at `entry`, which is then come to more often than the function is called.
     """
 
     entry: int
     exits: tuple[int, ...]
     is_shared: bool = False
     are_behind: bool = False
+    is_looped: bool = False
 
 
 def find_returns(code: Disassembly, entry: int) -> Returns | None:
     """Return where the function at `entry` is left, None where its instructions do not show it."""
     seen: set[int] = set()
     exits: set[int] = set()
-    hides = calls_itself = False
+    hides = calls_itself = loops = False
     ahead = [entry]
     while ahead and len(seen) <= _MOST:
         at = ahead.pop()
@@ -49,15 +51,18 @@ def find_returns(code: Disassembly, entry: int) -> Returns | None:
         calls_itself |= instruction.is_call and instruction.target == entry
         if instruction.is_jump or instruction.is_branch:
             hides |= instruction.target is None
+            loops |= instruction.target == entry
             ahead += [] if instruction.target is None else [instruction.target]
         if not instruction.is_jump and instruction.mnemonic not in _ENDS:
             ahead.append(instruction.end)
+    behind = tuple(sorted(_behind_calls(code, entry))) if hides or loops else ()
+    # A label that nothing calls is a loop's beginning and no function's.
+    loops = loops and bool(behind)
     if hides:
         # A table of jumps leads on within the function; a jump to a kernel leads out of it.
         inside = {i.address for i in code.function(entry) if i.is_return and i.address > entry}
         if not inside - exits:
-            behind = tuple(sorted(_behind_calls(code, entry)))
-            return Returns(entry, behind, True, True) if behind else None
+            return Returns(entry, behind, True, True, loops) if behind else None
         exits |= inside
     if not exits:
         return None
@@ -67,6 +72,7 @@ def find_returns(code: Disassembly, entry: int) -> Returns | None:
         entry,
         tuple(sorted(exits)),
         is_shared=calls_itself or hides or not is_alone or own is None or own.address != entry,
+        is_looped=loops,
     )
 
 

@@ -199,7 +199,8 @@ class _Search:
         is_output = place.buffer in self.op.outputs.values()
         late = "behind" in self.verdict.says and self.evidence is None
         until = None if late else self.op.name
-        watch = Watch(self.source, self.step, place, until, self.timeout)
+        told = self.evidence.addresses if self.evidence is not None else {}
+        watch = Watch(self.source, self.step, place, until, self.timeout, addresses=told)
         watch.follow(self.clock.left)
         behind = max(0, len(watch.arrivals) - 1)
         names = {name for a in watch.arrivals[behind:] for name in a.ops}

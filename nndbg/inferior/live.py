@@ -82,7 +82,9 @@ class LiveSource:
         self._reader = Reader(self._placed, self._running)
         self._passages = Passages(self._placed, self._sight())
         self._missed: Mapping[str, str] = {}
+        # What buffers held where the program told their addresses: since the last capture; here.
         self._found: dict[str, Flat] = {}
+        self._found_here: dict[str, Flat] = {}
         self._set_breakpoints()
         self._registers = RegisterReader(self._running) if self._audit else None
         self._snapshot: Snapshot | None = None
@@ -296,9 +298,11 @@ class LiveSource:
         self._listen(())
 
     def _entries(self, boundaries: Iterable[Boundary]) -> set[int]:
-        """Return where the functions begin whose calls have to be followed for these."""
-        entries = self._placed.entries
-        return {entries[boundary.text] for boundary in boundaries if boundary.text in entries}
+        """Return where the functions begin and end whose calls have to be followed for these."""
+        entries, exits = self._placed.entries, self._placed.exits
+        texts = {boundary.text for boundary in boundaries}
+        begins = {entries[text] for text in texts if text in entries}
+        return begins.union(*(exits[text] for text in texts if text in exits))
 
     def _sight(self) -> Sight:
         """Return how boundaries look at the program, with what they ask for."""
@@ -375,6 +379,7 @@ class LiveSource:
         self._snapshot = None
         self._is_healed = False
         self._standing = None
+        self._found |= self._found_here
         stop = self._running.resume(self._timeout)
         self._thread = stop.thread
         if stop.is_exit and stop.reason != "exited-normally":
@@ -391,7 +396,7 @@ class LiveSource:
             raise ProgramError(text)
         if not stop.is_exit:
             self._passages.come(stop.address)
-            self._found |= self._reader.hold(self._passages.addresses())
+            self._found_here = self._reader.hold(self._passages.addresses())
         return stop
 
     def _crash(self, stop: Stop) -> Crash:
@@ -467,7 +472,7 @@ class LiveSource:
             missed=self._missed if op is None else {},
             found=MappingProxyType(self._found),
         )
-        self._found = {}
+        self._found, self._found_here = {}, {}
         self._stops += 1
         self._latest = capture
         if op is not None:

@@ -47,6 +47,8 @@ class Passages:
         self._enter = {op.name: op.enter for op in phase.ops if op.enter is not None}
         self._at: dict[int, list[Boundary]] = defaultdict(list)
         self._entries: dict[int, list[Boundary]] = defaultdict(list)
+        # Where functions are left that begin with a loop: that it goes on is no call.
+        self._exits: dict[int, set[Boundary]] = defaultdict(set)
         places = [(phase.step, placed.step)]
         places += [(boundary, placed.done[op]) for op, boundary in self._done.items()]
         places += [(boundary, placed.enter[op]) for op, boundary in self._enter.items()]
@@ -56,6 +58,8 @@ class Passages:
             for address in addresses:
                 if each not in self._at[address]:
                     self._at[address].append(each)
+            for address in placed.exits.get(boundary.text, ()):
+                self._exits[address].add(each)
             entry = placed.entries.get(boundary.text)
             if entry is not None and each not in self._entries[entry]:
                 self._entries[entry].append(each)
@@ -84,15 +88,25 @@ class Passages:
         self._address = address
         self._here = {}
         boundaries, begun = self._at.get(address, ()), self._entries.get(address, ())
-        if not begun and not any(self._wants_registers(b) for b in boundaries):
+        ended = self._exits.get(address, ())
+        if not begun and not ended and not any(self._wants_registers(b) for b in boundaries):
             self._here = {boundary: {} for boundary in boundaries}
             return
         known = self._sight.registers() if registers is None else registers
+        for boundary in ended:
+            self._returning(boundary, address, known["rsp"])
         for boundary in begun:
+            if boundary.text in self._placed.looped and (boundary, known["rsp"]) in self._calls:
+                continue
             words: Mapping[str, int] = self._words(boundary, known)
             back = self._sight.word(known["rsp"]) - self._sight.offset
             self._calls[boundary, known["rsp"]] = _Call(back, words)
         for boundary in boundaries:
+            if boundary.text in self._placed.exits:
+                key = boundary, known["rsp"]
+                if key in self._calls:
+                    continue
+                self._calls[key] = _Call(self._sight.word(known["rsp"]) - self._sight.offset, {})
             if self._is_followed(boundary):
                 call = self._returning(boundary, address, known["rsp"])
                 if call is None:
@@ -160,7 +174,12 @@ class Passages:
         )
 
     def _wants_registers(self, boundary: Boundary) -> bool:
-        return bool(boundary.call) or boundary in self._holding or self._is_followed(boundary)
+        return (
+            bool(boundary.call)
+            or boundary in self._holding
+            or boundary.text in self._placed.exits
+            or self._is_followed(boundary)
+        )
 
     def _is_followed(self, boundary: Boundary) -> bool:
         return boundary.text in self._placed.entries
