@@ -1,6 +1,7 @@
 """The layer map: TOML in, checked objects out, then placed in an executable."""
 
 from nndbg.layermap.model import (
+    WHOLE,
     Boundary,
     Buffer,
     Condition,
@@ -17,6 +18,7 @@ from nndbg.layermap.place import SECTION, Place, PlacedMap, load_map, place_map
 __all__ = [
     "MAIN_PHASE",
     "SECTION",
+    "WHOLE",
     "Boundary",
     "Buffer",
     "Condition",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from nndbg.own import Own
 from nndbg.reference import KINDS, Kind
 from nndbg.reference.kinds import Parameter
 
@@ -24,6 +25,10 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     "u32": np.dtype("<u4"),
     "u64": np.dtype("<u8"),
 }
+
+
+# The key of the op that judges what the user's function of a whole step makes and no op writes.
+WHOLE: tuple[str | int, ...] = ("reference",)
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,10 @@ def carried(ops: Sequence[Op]) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Phase:
-    """A kind of step: where one begins, how it is counted and sought, and its ops in order."""
+    """A kind of step: where one begins, how it is counted and sought, and its ops in order.
+
+    `own` is the user's reference of it, None where there is none.
+    """
 
     key: tuple[str | int, ...]
     name: str
@@ -139,6 +147,7 @@ class Phase:
     counter: str | None
     seek: Seek | None
     ops: tuple[Op, ...]
+    own: Own | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +182,7 @@ class LayerMap:
 __all__ = [
     "DTYPES",
     "KINDS",
+    "WHOLE",
     "Boundary",
     "Buffer",
     "Condition",
