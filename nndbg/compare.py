@@ -218,9 +218,9 @@ def judge_padding(
     )
 
 
-def missing(subject: Subject, elements: int) -> Verdict:
+def missing(subject: Subject, elements: int, says: str = "") -> Verdict:
     """Return the verdict on an output whose op was never complete in its step."""
-    says = f"the boundary of {subject.op} was never reached in step {subject.step}"
+    says = says or f"the boundary of {subject.op} was never reached in step {subject.step}"
     return Verdict(subject, Status.UNWRITTEN, elements, elements, subject.buffer, None, None, says)
 
 

@@ -132,11 +132,13 @@ class StepLedger:
         self._step = begin.step
         self._ops = tuple(op for op in layer_map.ops if op.name not in begin.skipped)
         self._index = {op.name: index for index, op in enumerate(self._ops)}
-        self._history = History(self._ops, begin)
+        self._history = History(self._ops, begin, layer_map.elsewhere)
         # Now, before the step can lead a pointer astray.
         self._constants = {b.name: constant(b) for b in constants_at(layer_map, begin)}
         self._strays: dict[int, list[Stray]] = {}
         self._judged = 0
+        # Of ops that were never complete, how that came about.
+        self._reasons: Mapping[str, str] = {}
         self._chain = Chain(layer_map)
         self._beside = Beside(layer_map, self._ops)
 
@@ -160,6 +162,7 @@ class StepLedger:
 
     def end(self, begin: Capture) -> tuple[Observation, ...]:
         """Close the step where the next one begins: an op that was never complete is unwritten."""
+        self._reasons = begin.missed
         found = self._rest(range(self._judged, len(self._ops)))
         strays = self._history.between_steps(begin)
         return (
@@ -374,6 +377,7 @@ class StepLedger:
             missing(
                 self._subject(op, name, Mode.LOCAL),
                 self._map.buffers[name].elements(last.sizes),
+                self._reasons.get(op.name, ""),
             )
             for name in op.outputs.values()
         )

@@ -1,8 +1,8 @@
 """The layer map: TOML in, checked objects out, then placed in an executable."""
 
+from nndbg.layermap.boundary import Boundary
 from nndbg.layermap.model import (
     WHOLE,
-    Boundary,
     Buffer,
     Condition,
     LayerMap,
