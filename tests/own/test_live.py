@@ -171,7 +171,7 @@ def test_a_reference_that_is_another_network_is_told_from_an_op_that_is_wrong(
             "model.py:stepp",
             "own.toml:12: .*has no function stepp.*Did you mean step?",
         ),
-        ('in   = "z"', 'in   = { y = "z" }', "own.toml:17: op swish: `in` must name z"),
+        ('in   = "z"', 'in   = { y = "z" }', "own.toml:17: op swish: `in` has no part 'y'"),
         ("beta = 1.5", "gamma = 1.5", "own.toml:19: unknown key 'gamma'"),
         ("python =", "timeout = -1\npython =", "own.toml:12: .*timeout = -1; wanted seconds"),
         ("python =", 'out = "h"\npython =', "`out` must be a list of buffers"),
