@@ -4,83 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
-from typing import Any
 
-from nndbg.fit.document import Document, value_text
+from nndbg.fit.document import Document
+from nndbg.fit.model import Changed, Chosen, Fit, Table
 from nndbg.fit.trials import AGREES, Run, Trials, moved_to
 from nndbg.fit.variants import Variant, matrices, turned, variants
 from nndbg.layermap import MAIN_PHASE, Op, parse_map
 from nndbg.ledger import judge_record
 
-Table = Mapping[str, Any]
-
 _SHAPE = re.compile(r"shape\s*=\s*\[([^\],]+),([^\],]+)\]")
-
-
-@dataclass(frozen=True)
-class Fit:
-    """The text of a map that fits a run as well as could be found, and what was found.
-
-    `changes` is what is different in it, `open_` what a run could not settle, `disagree` the ops
-    that nothing makes agree, `unowned` what changes although no op does that; `agree` is how many
-    ops agree, in `steps`.
-    """
-
-    text: str
-    changes: tuple[str, ...]
-    open_: tuple[str, ...]
-    disagree: tuple[str, ...]
-    unowned: tuple[str, ...]
-    agree: int
-    steps: str
-
-    def told(self) -> Iterator[str]:
-        """Yield what was found in words: what changed, what is open, and what it comes to."""
-        yield from self.changes
-        yield from (f"not settled: {one}" for one in self.open_)
-        yield from (f"{name}: nothing that was tried agrees" for name in self.disagree)
-        yield from (f"no op owns this: {one}" for one in self.unowned)
-        count = self.agree + len(self.disagree)
-        yield f"{self.agree} of {count} ops agree with steps {self.steps}"
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether every op of the map agrees with the run, and does all that changes."""
-        return not self.disagree and not self.unowned
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """What an op is taken to be: the first variant that agrees, and how others that do differ."""
-
-    table: Table
-    says: str
-    others: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Changed:
-    """A buffer that changes with an op that does not own it; `is_cleared` where it becomes 0."""
-
-    phase: str
-    op: str
-    buffer: str
-    is_cleared: bool
-    says: str
-
-    def text(self, tables: Sequence[Table]) -> str:
-        """Return an op that does it, complete where the other is."""
-        beside = next(
-            t for t in tables if t["name"] == self.op and t.get("phase", MAIN_PHASE) == self.phase
-        )
-        table = {"name": f"clear_{self.buffer}", "phase": self.phase, "kind": "fill"}
-        table |= {"out": self.buffer}
-        table |= {key: beside[key] for key in ("done", "nth", "call", "when") if key in beside}
-        lines = [f"{key} = {value_text(value)}" for key, value in table.items()]
-        return "\n".join(["[[ops]]  # fit: added", *lines, "", ""])
 
 
 def fit_map(document: Document, runs: Iterable[Run], origin: str, scripts: Path | None) -> Fit:
@@ -98,6 +32,8 @@ class _Search:
         self.scripts = scripts
         self.tables = document.ops
         self.groups = list(_groups(self.tables))
+        # What each op can be, with the matrices as the map has them and the other way round.
+        self.found: list[dict[int, Chosen]] = []
         # The op at whose boundary another one is taken to be complete.
         self.places: dict[int, str] = {}
         self.reached = {phase: run.reached() for phase, run in runs.items()}
@@ -105,16 +41,18 @@ class _Search:
     def fit(self) -> Fit:
         flips = [frozenset[str](), frozenset(n for g in self.groups for n in g if self.flips(n))]
         found = [self.choose(flip) for flip in flips[: 2 if flips[1] else 1]]
+        self.found = found
         straight = found[0]
         changes, open_ = [], []
         flipped: set[str] = set()
         for group in self.groups if len(found) > 1 else ():
             ops = [i for i, table in enumerate(self.tables) if matrices(table) & group]
-            as_is, other = (sum(i in one for i in ops) for one in found)
+            as_is, other = (sum(self.weight(i) for i in ops if i in one) for one in found)
             names = ", ".join(sorted(group & flips[1]))
             if other > as_is:
                 flipped |= group & flips[1]
-                changes.append(f"{names}: stored [out, in], by {other} of {len(ops)} ops")
+                count = sum(i in found[1] for i in ops)
+                changes.append(f"{names}: stored [out, in], by {count} of {len(ops)} ops")
             elif other == as_is and other:
                 open_.append(f"{names}: [in, out] and [out, in] agree alike")
         chosen = {
@@ -126,12 +64,19 @@ class _Search:
         self.place(chosen, left_out, frozenset(flipped))
         return self.told(chosen, left_out, frozenset(flipped), changes, open_)
 
+    def weight(self, index: int) -> float:
+        """Return what an op's word counts on how a matrix is stored: most, if it multiplies by it.
+
+        A gradient with its dimensions exchanged is a mistake that people make.
+        """
+        return 2.5 if "W" in self.tables[index].get("in", {}) else 1
+
     def is_flipped(self, index: int, flipped: Iterable[str]) -> bool:
         return bool(_buffers(self.tables[index]) & set(flipped))
 
     def told(
         self,
-        chosen: Mapping[int, _Chosen | None],
+        chosen: Mapping[int, Chosen | None],
         left_out: set[int],
         flipped: frozenset[str],
         changes: list[str],
@@ -139,6 +84,7 @@ class _Search:
     ) -> Fit:
         """Return the fit in words and as a text."""
         disagree: list[str] = []
+        hints: dict[str, str] = {}
         tables: dict[int, Table] = {}
         for index, table in enumerate(self.tables):
             name, one = table["name"], chosen.get(index)
@@ -149,6 +95,8 @@ class _Search:
                 continue
             if one is None:
                 disagree.append(name)
+                if any(index in one for one in self.found):
+                    hints[name] = "it would if it were stored the other way round than the weights"
                 tables[index] = turned(table, flipped)
                 continue
             tables[index] = one.table
@@ -168,8 +116,18 @@ class _Search:
             changes.append(f"clear_{c.buffer}: added, as {c.buffer} is set to 0 with {c.op}")
         unowned = tuple(dict.fromkeys(c.says for c in self.unowned(text, cleared.values())))
         return Fit(
-            text, tuple(changes), tuple(open_), tuple(disagree), unowned, agree, self.steps()
+            text=text,
+            changes=tuple(changes),
+            open_=tuple(open_),
+            disagree=tuple(disagree),
+            hints=hints,
+            unowned=unowned,
+            agree=agree,
+            steps=self.steps(),
         )
+
+    def in_places(self, phase: str) -> list[int]:
+        return [index for index in self.places if self.phase(index) == phase]
 
     def steps(self) -> str:
         """Return which steps were run, as the longest run of a phase has them."""
@@ -183,7 +141,7 @@ class _Search:
             indices = [i for i in self.in_phase(phase) if i in tables]
             ops = [trials.op(self.document.op_text(i, tables[i]), phase) for i in indices]
             known = [op for op in ops if op is not None]
-            at = {tables[i]["name"]: str(self.places[i]) for i in indices if i in self.places}
+            at = {tables[i]["name"]: self.places[i] for i in self.in_places(phase)}
             results = trials.judge(run, known, at)
             if not all(results.get(op.name) == AGREES for op in known):
                 return False
@@ -198,7 +156,7 @@ class _Search:
             if a > b and not {a, b} & left_out
         ]
 
-    def unowned(self, text: str, cleared: Iterable[_Changed]) -> Iterator[_Changed]:
+    def unowned(self, text: str, cleared: Iterable[Changed]) -> Iterator[Changed]:
         """Yield what changes although no op of the map does that."""
         beside = {f"clear_{one.buffer}": one.op for one in cleared}
         for phase, run in self.runs.items():
@@ -207,6 +165,7 @@ class _Search:
             layer_map = parse_map(text, self.origin, phase, self.scripts)
             known = {op.name for op in layer_map.ops}
             added = {name: op for name, op in beside.items() if name in known}
+            added |= {self.tables[i]["name"]: self.places[i] for i in self.in_places(phase)}
             for record in run.records if known else ():
                 moved = moved_to(record, added, known)
                 for observation in judge_record(layer_map, moved, ()):
@@ -215,9 +174,9 @@ class _Search:
                         flat = observation.capture.flat.get(name)
                         is_zero = flat is not None and not flat.any()
                         op = observation.op.name
-                        yield _Changed(phase, op, name, is_zero, verdict.says)
+                        yield Changed(phase, op, name, is_zero, verdict.says)
 
-    def choose(self, flipped: frozenset[str]) -> dict[int, _Chosen]:
+    def choose(self, flipped: frozenset[str]) -> dict[int, Chosen]:
         """Return, for each op that can agree, what it is then, with some matrices turned."""
         trials = Trials(self.document.head(self.shapes(flipped)), self.origin, self.scripts)
         found: dict[int, list[Variant]] = {}
@@ -226,11 +185,11 @@ class _Search:
             for i, table in enumerate(self.tables)
         ]
         for number in range(max(map(len, rounds), default=0)):
-            one = {i: each[number] for i, each in enumerate(rounds) if number < len(each)}
-            for index in self.agreeing(trials, one):
-                found.setdefault(index, []).append(one[index])
+            tried = {i: each[number] for i, each in enumerate(rounds) if number < len(each)}
+            for index in self.agreeing(trials, tried, flipped):
+                found.setdefault(index, []).append(tried[index])
         return {
-            index: _Chosen(
+            index: Chosen(
                 agreeing[0].table,
                 agreeing[0].says,
                 tuple(other.says for other in agreeing[1:]),
@@ -238,42 +197,79 @@ class _Search:
             for index, agreeing in found.items()
         }
 
-    def agreeing(self, trials: Trials, tried: Mapping[int, Variant]) -> Iterator[int]:
+    def agreeing(
+        self, trials: Trials, tried: Mapping[int, Variant], flipped: frozenset[str]
+    ) -> Iterator[int]:
         """Yield the ops that agree where each is what is tried."""
+        tables = {index: variant.table for index, variant in tried.items()}
         for phase, run in self.runs.items():
-            ops: dict[int, Op] = {}
-            for index in sorted(self.in_phase(phase), key=self.when):
-                table = tried[index].table if index in tried else None
-                op = trials.op(self.document.op_text(index, table), phase) if table else None
-                if op is not None:
-                    ops[index] = op
+            if not tables.keys() & set(self.in_phase(phase)):
+                continue
+            ops = self.ops(trials, phase, tables, flipped)
             results = trials.judge(run, list(ops.values()))
-            yield from (i for i, op in ops.items() if results.get(op.name) == AGREES)
+            yield from (i for i, op in ops.items() if i in tried and results.get(op.name) == AGREES)
+
+    def ops(
+        self, trials: Trials, phase: str, tables: Mapping[int, Table], flipped: frozenset[str]
+    ) -> dict[int, Op]:
+        """Return the ops of a phase in the order of the run, as `tables` or else the map has them.
+
+        One that cannot be meant so is as the map has it: what it leaves is what others take.
+        """
+        found: dict[int, Op] = {}
+        for index in sorted(self.in_phase(phase), key=self.when):
+            own = turned(self.tables[index], flipped)
+            for table in (tables.get(index, own), own) if self.is_reached(index) else ():
+                op = trials.op(self.document.op_text(index, table), phase)
+                if op is not None:
+                    found[index] = op
+                    break
+        return found
 
     def place(
-        self, chosen: dict[int, _Chosen | None], left_out: set[int], flipped: frozenset[str]
+        self, chosen: dict[int, Chosen | None], left_out: set[int], flipped: frozenset[str]
     ) -> None:
         """Look for another boundary for the ops that do not agree at their own."""
         trials = Trials(self.document.head(self.shapes(flipped)), self.origin, self.scripts)
+        known = {i: one.table for i, one in chosen.items() if one is not None}
         for index, table in enumerate(self.tables):
             if index in left_out or chosen.get(index) is not None:
                 continue
-            phase = self.phase(index)
-            run = self.runs[phase]
-            for variant in variants(turned(table, flipped), self.tables):
-                op = trials.op(self.document.op_text(index, variant.table), phase)
-                for at in self.in_phase(phase) if op is not None else ():
-                    other = self.tables[at]["name"]
-                    if at == index or at in left_out or op is None:
-                        continue
-                    if trials.judge(run, [op], {op.name: other}).get(op.name) == AGREES:
-                        done = self.tables[at]["done"]
-                        says = "; ".join(filter(None, [f"complete with {other}", variant.says]))
-                        chosen[index] = _Chosen({**variant.table, "done": done}, says, ())
-                        self.places[index] = other
-                        break
-                if chosen.get(index) is not None:
+            for variant, at in product(
+                variants(turned(table, flipped), self.tables), self.in_phase(self.phase(index))
+            ):
+                if (
+                    at != index
+                    and at not in left_out
+                    and self.fits(trials, index, at, {**known, index: variant.table}, flipped)
+                ):
+                    other = self.tables[at]
+                    says = "; ".join(filter(None, [f"complete with {other['name']}", variant.says]))
+                    chosen[index] = Chosen({**variant.table, "done": other["done"]}, says, ())
+                    self.places[index] = other["name"]
                     break
+
+    def fits(
+        self,
+        trials: Trials,
+        index: int,
+        at: int,
+        tables: Mapping[int, Table],
+        flipped: frozenset[str],
+    ) -> bool:
+        """Whether an op agrees at the boundary of another; the first step is tried before all."""
+        phase, name = self.phase(index), self.tables[index]["name"]
+        ops = self.ops(trials, phase, tables, flipped)
+        if index not in ops:
+            return False
+        places = {i: place for place, i in enumerate(ops)}
+        moved = sorted(ops, key=lambda i: places[at] + 0.5 if i == index else places[i])
+        ordered = [ops[i] for i in moved]
+        run = self.runs[phase]
+        return all(
+            trials.judge(some, ordered, {name: self.tables[at]["name"]}).get(name) == AGREES
+            for some in (Run(phase, run.records[:1]), run)
+        )
 
     def order(self, left_out: set[int]) -> list[int]:
         """Return the ops in the order of their phases, and in that in which they are complete."""

@@ -48,14 +48,17 @@ class Trials:
         self._scripts = scripts
         # The map of a phase with any one of its ops.
         self._maps: dict[str, LayerMap] = {}
+        self._ops: dict[tuple[str, str], Op | None] = {}
 
     def op(self, text: str, phase: str) -> Op | None:
         """Return the op that a [[ops]] table describes, None where it cannot be meant."""
-        with suppress(MapError):
-            layer_map = parse_map(self._head + text, self._origin, phase, self._scripts)
-            self._maps.setdefault(phase, layer_map)
-            return layer_map.ops[0]
-        return None
+        if (text, phase) not in self._ops:
+            self._ops[text, phase] = None
+            with suppress(MapError):
+                layer_map = parse_map(self._head + text, self._origin, phase, self._scripts)
+                self._maps.setdefault(phase, layer_map)
+                self._ops[text, phase] = layer_map.ops[0]
+        return self._ops[text, phase]
 
     def judge(
         self, run: Run, ops: Sequence[Op], done: Mapping[str, str] | None = None
