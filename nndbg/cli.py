@@ -31,7 +31,7 @@ from nndbg.errors import ExitCode, NndbgError, UsageError
 from nndbg.finding import ALL_AUDITS, Audit
 from nndbg.fit import as_diff
 from nndbg.fitting import fit_program
-from nndbg.guess import draft_map
+from nndbg.guess import draft_map, gaps
 from nndbg.healing import heal_steps
 from nndbg.hunt import check_steps
 from nndbg.layermap import load_map
@@ -342,7 +342,10 @@ def map_fit(
 @map_option
 @program_argument(None)
 def map_check(program: Path, map_file: Path | None) -> None:
-    """Check the map of PROGRAM against the executable, without running it."""
+    """Check the map of PROGRAM against the executable, without running it.
+
+    What it still leaves out is told, the most important first.
+    """
     executable = read_executable(program)
     layer_map = load_map(executable, map_file).layer_map
     for name in layer_map.phases:
@@ -354,6 +357,9 @@ def map_check(program: Path, map_file: Path | None) -> None:
         markup=False,
         soft_wrap=True,
     )
+    text = map_file.read_text(encoding="utf-8") if map_file is not None else ""
+    for gap in gaps(layer_map.phases, layer_map.buffers, text):
+        print(printable(gap))  # noqa: T201
 
 
 @commands.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from nndbg.layermap.lines import Key, key_lines
 Table = Mapping[str, Any]
 
 _SPACE = 66
+_GUESS = re.compile(r"# guess: .*")
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,12 @@ class Document:
         tables: Mapping[int, Table],
         left_out: Collection[int],
         shapes: Mapping[str, str],
+        settled: Collection[int] = (),
     ) -> str:
-        """Return the text with its ops in an order, some changed and some made comments."""
+        """Return the text with its ops in an order, some changed and some made comments.
+
+        What was guessed of the `settled` ones is a guess no more.
+        """
         blocks = self._blocks()
         if not blocks:
             return self.text
@@ -73,6 +79,8 @@ class Document:
         ops: list[str] = []
         for index in order:
             text = self.op_text(index, tables.get(index, {}))
+            if index in settled:
+                text = _GUESS.sub("# fit: agrees with the run", text)
             if index in left_out:
                 text = "".join(f"# {line}".rstrip() + "\n" for line in text.splitlines())
             ops.append(text)

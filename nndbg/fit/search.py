@@ -108,7 +108,8 @@ class _Search:
         if not self.stands(kept, flipped):
             order = self.order(left_out)
         changes += self.moves(order, left_out)
-        text = self.document.rewritten(order, tables, left_out, self.shapes(flipped))
+        settled = {i for i, one in chosen.items() if one is not None and not one.others}
+        text = self.document.rewritten(order, tables, left_out, self.shapes(flipped), settled)
         agree = len(self.tables) - len(left_out) - len(disagree)
         cleared = {(c.phase, c.buffer): c for c in self.unowned(text, ()) if c.is_cleared}
         for c in cleared.values():

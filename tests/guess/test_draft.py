@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from nndbg.elf import read_executable
 from nndbg.errors import UsageError
-from nndbg.guess import draft_map
+from nndbg.guess import draft_map, gaps
 from nndbg.layermap import load_map, parse_map, place_map
 from tests.guess.programs import FLAGS, ONLINE
 
@@ -150,3 +152,36 @@ def test_a_program_whose_names_say_nothing_is_refused(build):
     program = build("mute", "int q[4]; int main(void) { return q[1]; }", "-O1")
     with pytest.raises(UsageError, match="no symbol and no variable of it is called like weights"):
         draft_map(read_executable(program))
+
+
+def test_the_command_writes_a_map_that_fits_and_keeps_a_file_that_is_there(
+    foreign: Path, tmp_path: Path
+):
+    def nndbg(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [Path(sys.executable).with_name("nndbg"), "map", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    path = tmp_path / "map.toml"
+    assert nndbg("init", foreign, "-o", path).returncode == 0
+    again = nndbg("init", foreign, "-o", path)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "there is a file already" in again.stderr
+    checked = nndbg("check", foreign, "--map", path)
+    assert checked.returncode == 0, checked.stderr
+    first, *gaps = checked.stdout.splitlines()
+    assert first.endswith("2 phases, 15 buffers, 14 ops")
+    assert gaps[-1].endswith(
+        "lines are marked as guesses: `nndbg map fit` tries them against a run"
+    )
+
+
+def test_what_a_map_leaves_out_is_told_the_most_important_first(root: Path):
+    text = (root / "asm" / "mnist.toml").read_text()
+    whole = parse_map(text, "mnist.toml")
+    assert [*gaps(whole.phases, whole.buffers, text)] == []
+    train = whole.phases["train"]
+    forwards = replace(train, ops=train.ops[: [op.name for op in train.ops].index("loss") + 1])
+    told = [*gaps({"train": forwards}, whole.buffers, text)]
+    assert told[0].startswith("no op writes W1, b1, W2, b2, W3, b3: is the update missing")
+    assert told[1].startswith("no op takes or makes ")
+    assert "and 19 more" in told[1]
