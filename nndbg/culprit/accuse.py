@@ -154,7 +154,8 @@ class _Search:
         is_output = place.buffer in self.op.outputs.values()
         late = "behind" in self.verdict.says and self.evidence is None
         until = None if late else self.op.name
-        watch = Watch(self.source, self.step, place, until, self.timeout)
+        told = self.evidence.addresses if self.evidence is not None else {}
+        watch = Watch(self.source, self.step, place, until, self.timeout, addresses=told)
         watch.follow(self.clock.left)
         behind = max(0, len(watch.arrivals) - 1)
         names = {name for a in watch.arrivals[behind:] for name in a.ops}
@@ -388,7 +389,7 @@ class _Search:
         wanted = needs(self.evidence, place.index)
         for part, buffer in self.op.inputs.items():
             array = self.evidence.inputs[part]
-            if array.dtype.kind != "f" or self.source.layer_map.buffers[buffer].is_pointer:
+            if array.dtype.kind != "f" or not self.source.layer_map.buffers[buffer].is_fixed:
                 continue
             for at in np.argwhere(~np.isfinite(array)):
                 source = Place(buffer, tuple(int(i) for i in at))
