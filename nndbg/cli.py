@@ -260,7 +260,7 @@ def blame(
 
 @commands.group(name="map")
 def map_group() -> None:
-    """Show or check the layer map of a program."""
+    """Write, fit, show or check the layer map of a program."""
 
 
 @map_group.command(name="show")

@@ -151,7 +151,7 @@ def _leaves(name: str, address: int, kind: DIE) -> Iterator[tuple[str, Variable]
         for index in range(min(extents[0], _MOST_OPENED) if len(extents) == 1 else 0):
             yield from _leaves(f"{name}[{index}]", address + index * size, element)
         return
-    with suppress(VariableError):
+    with suppress(*DAMAGE):
         yield name, _described(address, (), kind)
 
 

@@ -15,6 +15,8 @@ from nndbg.guess.arrays import Array, Spans
 
 _ARGUMENTS = ("RDI", "RSI", "RDX", "RCX", "R8", "R9")
 _SAVED = ("RBX", "RBP", "R12", "R13", "R14", "R15")
+# What GCC adds to the name of a function that it has made another of.
+_CLONE = re.compile(r"\.(constprop|isra|part|cold)\.\d+")
 # Bytes of code of a program without line information that are looked at.
 _MOST_CODE = 1 << 19
 # A record's first array is no farther from its beginning.
@@ -71,7 +73,7 @@ class Calls:
         code = {
             s.address: s
             for s in sorted(self._executable.symbols.values(), key=lambda s: s.is_global)
-            if s.is_code and not re.search(r"[.]", s.name) and s.name not in ("_init", "_fini")
+            if s.is_code and "." not in _CLONE.sub("", s.name) and s.name not in ("_init", "_fini")
         }
         starts = sorted(code)
         ends = dict(zip(starts, [*starts[1:], 0], strict=True))

@@ -55,6 +55,9 @@ def role_of(name: str) -> Role | None:
         return Role("rows", "", "")
     numbers = [token for token in lowered if token.isdigit()]
     words = [token for token in _split(lowered) if not token.isdigit() and token not in _NOISE]
+    if numbers and {"out", "output"} & set(words) and not _BASES.keys() & set(words):
+        # `fc1_out` is what the first layer puts out, and no layer called so.
+        words = ["pre" if word in ("out", "output") else word for word in words]
     layer = "".join([w for w in words if w in _LAYERS and w not in ("layer", "layers", "fc")])
     layer = "_".join(filter(None, [layer, *numbers[:1]]))
     words = [word for word in words if word not in _LAYERS]

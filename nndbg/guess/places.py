@@ -115,7 +115,8 @@ def _assigned(
             continue
         (score, at, call) = max(fitting, key=lambda one: one[:2])
         # An op of few arrays fits a call that passes many: it takes more than that to mean it.
-        if call.words & template.words or score >= -1:
+        # What a function finds by itself, it does not get with something else.
+        if call.words & template.words or score >= -1 or not call.passed:
             found.append((template, -at, call))
     updates = {name for t, _, _ in found if "velocity" in t.outputs for name in t.outputs.values()}
     return [
@@ -128,7 +129,7 @@ def _assigned(
 def _fit(template: Template, call: Call) -> float:
     """Return how well a call fits: its name speaks for it, what it is passed besides against."""
     passed = call.passed or call.known
-    return 3 * len(call.words & template.words) - len(passed - template.arrays)
+    return 3 * len(call.words & template.words) - len(passed - template.buffers)
 
 
 def _in_order(executable: Executable, found: Sequence[tuple[Template, int, Call]]) -> list[Found]:

@@ -14,7 +14,7 @@ Operands = Mapping[str, str]
 class Template:
     """An op that may be there; operands name buffers. `words` are how functions for it are called.
 
-    `scalars` are the parts that a call need not pass.
+    `scalars` are the parts that who computes it need not know.
     """
 
     name: str
@@ -30,6 +30,11 @@ class Template:
         """The buffers that who computes it has to know."""
         parts = {name for part, name in self.inputs.items() if part not in self.scalars}
         return frozenset(parts | set(self.outputs.values()))
+
+    @property
+    def buffers(self) -> frozenset[str]:
+        """All buffers that it takes or makes."""
+        return frozenset((*self.inputs.values(), *self.outputs.values()))
 
 
 _WORDS = {
@@ -157,4 +162,7 @@ class _Finder:
 def _op(name: str, kind: str, inputs: Operands, outputs: Operands, reason: str) -> Template:
     words = frozenset(word for one in kind.split(" + ") for word in _WORDS[one].split())
     scalars = frozenset(inputs) & {"lr", "momentum", "y"}
+    if kind == "cross_entropy" or kind.endswith("relu_grad"):
+        # The loss is often taken of the probabilities, the gradient of what a layer puts out.
+        scalars |= {"z"}
     return Template(name, kind, inputs, outputs, words, reason, scalars)

@@ -22,6 +22,8 @@ SAID = [
     ("vW1", ("weight", "1", "velocity")),
     ("vb1", ("bias", "1", "velocity")),
     ("velocity_w1", ("weight", "1", "velocity")),
+    ("fc1_out", ("pre", "1", "")),
+    ("layer2_output_grad", ("pre", "2", "gradient")),
     ("fc1_w", ("weight", "1", "")),
     ("fc1.weight", ("weight", "1", "")),
     ("layer1_weights", ("weight", "1", "")),

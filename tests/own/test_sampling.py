@@ -175,6 +175,19 @@ def test_what_is_no_reference_is_told(function: Any, says: str):
         one(function, z=np.ones(3, np.float32))
 
 
+def test_a_function_in_pytorch_is_one_whose_arithmetic_is_not_seen():
+    torch = pytest.importorskip("torch")
+
+    def function(z: Array) -> Any:
+        return torch.sigmoid(torch.from_numpy(np.ascontiguousarray(z)))
+
+    z = np.linspace(-3, 3, 50).astype(np.float32)
+    found = one(function, z=z)["out"]
+    right = 1 / (1 + np.exp(-z))
+    assert (np.abs(right - found.value) < found.error).all()
+    assert (found.error < 1e-5).all()
+
+
 def test_several_results_come_as_a_dictionary_or_a_tuple_in_order():
     z = np.ones(2, np.float32)
     assert one(lambda z: (z, z + 1), "a", "b", z=z)["b"].value.tolist() == [2, 2]
