@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -13,6 +14,7 @@ from nndbg.layermap.boundary import FORMS, WORDS, Boundary, Word, parse_boundary
 from nndbg.layermap.lines import Key, key_lines
 from nndbg.layermap.model import DTYPES
 
+_ADDRESS = 8
 PASSING_KEYS = frozenset({"nth", "call"})
 Table = Mapping[str, Any]
 
@@ -49,25 +51,31 @@ class Tables:
         value = table.get(name)
         if isinstance(value, dict):
             self.check_keys((*key, name), value, {"at", *PASSING_KEYS})
-            return self.passing((*key, name), self.text((*key, name), value, "at"), value)
-        return self.passing((*key, name), self.text(key, table, name), table)
+            key = (*key, name)
+            return self.passing(key, self.place(key, self.text(key, value, "at")), value)
+        place = self.place((*key, name), self.text(key, table, name))
+        return self.passing(key, place, table)
 
-    def passing(self, key: Key, text: str, table: Table) -> Boundary:
-        """Return the boundary `text` with what `nth` and `call` of the table say of it."""
-        place, nth, call = self.place(key, text), table.get("nth"), table.get("call", {})
+    def passing(self, key: Key, place: Boundary, table: Table) -> Boundary:
+        """Return the boundary with what `nth` and `call` of the table say of it."""
+        nth, call = table.get("nth"), table.get("call", {})
         if nth is not None and (type(nth) is not int or nth < 1):
-            self.fail(key, f"nth = {nth!r}; wanted a number from 1: 1 is the first time in a step")
+            self.fail(
+                (*key, "nth"),
+                f"nth = {nth!r}; wanted a number from 1: 1 is the first time in a step",
+            )
+        key = (*key, "call")
         if not isinstance(call, dict):
             self.fail(key, f'call = {call!r}; wanted a table such as {{ rdi = "W2" }}')
         words = tuple((self.word(key, name), meant) for name, meant in call.items())
         for word, meant in words:
             if isinstance(meant, str) and meant not in self.buffer_names:
                 self.fail(key, f"call: {word} is {meant!r}, which is no buffer", self.buffer_names)
-            if isinstance(meant, str) and word.size != 8:
+            if isinstance(meant, str) and word.size != _ADDRESS:
                 self.fail(key, f"call: {word} has 32 bits, and an address has 64")
             if not isinstance(meant, str) and type(meant) is not int:
                 self.fail(key, f"call: {word} = {meant!r}; wanted a buffer or a whole number")
-        return Boundary(place.text, place.form, place.target, nth, words)
+        return replace(place, nth=nth, call=words)
 
     def place(self, key: Key, text: str) -> Boundary:
         """Return the boundary `text`, of which every passing is meant."""
