@@ -29,6 +29,9 @@ from nndbg.doctor import Health, examine
 from nndbg.elf import read_executable
 from nndbg.errors import ExitCode, NndbgError, UsageError
 from nndbg.finding import ALL_AUDITS, Audit
+from nndbg.fit import as_diff
+from nndbg.fitting import fit_program
+from nndbg.guess import draft_map, gaps
 from nndbg.healing import heal_steps
 from nndbg.hunt import check_steps
 from nndbg.layermap import load_map
@@ -257,7 +260,7 @@ def blame(
 
 @commands.group(name="map")
 def map_group() -> None:
-    """Show or check the layer map of a program."""
+    """Write, fit, show or check the layer map of a program."""
 
 
 @map_group.command(name="show")
@@ -269,11 +272,80 @@ def map_show(program: Path, map_file: Path | None, phase: str) -> None:
     sys.stdout.write(render_map(load_map(read_executable(program), map_file, phase)))
 
 
+@map_group.command(name="init")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the map there, not to stdout; a file that is there is kept.",
+)
+@program_argument(None)
+def map_init(program: Path, output: Path | None) -> None:
+    """Write a first map of PROGRAM: what its names, sizes and calls suggest, marked as guesses."""
+    text = draft_map(read_executable(program))
+    if output is None:
+        sys.stdout.write(printable(text))
+        return
+    if output.is_file():
+        raise UsageError(f"{output}: there is a file already. Name another one with -o.")
+    write_text(output, text)
+
+
+@map_group.command(name="fit", cls=ProgramCommand)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the map that fits there, not to stdout; FILE may be the map itself.",
+)
+@click.option("--diff", is_flag=True, help="Write what changes, not the whole map.")
+@timeout_option
+@click.option(
+    "--map",
+    "map_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    required=True,
+    help="The layer map to begin with, as `map init` writes it.",
+)
+@program_argument(None)
+@click.pass_obj
+def map_fit(
+    arguments: tuple[str, ...],
+    program: Path,
+    map_file: Path,
+    timeout: float,
+    diff: bool,
+    output: Path | None,
+) -> ExitCode:
+    """Try what a map of PROGRAM may mean against one run, and write the map that agrees.
+
+    Tried are matrices stored [in, out] or [out, in], results added up or overwritten, the usual
+    activations, and which op is complete where. What follows `--` are the program's arguments. Exit
+    code 0: every op agrees. 1: some do not, or something changes that no op does.
+    """
+    fit = fit_program(program, map_file, arguments, timeout)
+    for told in fit.told():
+        _say(told)
+    before = map_file.read_text(encoding="utf-8") if diff else ""
+    text = as_diff(before, fit.text, str(map_file)) if diff else fit.text
+    if output is None:
+        sys.stdout.write(printable(text))
+    else:
+        write_text(output, text)
+    return ExitCode.AGREES if fit.is_whole else ExitCode.DIVERGED
+
+
 @map_group.command(name="check")
 @map_option
 @program_argument(None)
 def map_check(program: Path, map_file: Path | None) -> None:
-    """Check the map of PROGRAM against the executable, without running it."""
+    """Check the map of PROGRAM against the executable, without running it.
+
+    What it still leaves out is told, the most important first.
+    """
     executable = read_executable(program)
     layer_map = load_map(executable, map_file).layer_map
     for name in layer_map.phases:
@@ -285,6 +357,9 @@ def map_check(program: Path, map_file: Path | None) -> None:
         markup=False,
         soft_wrap=True,
     )
+    text = map_file.read_text(encoding="utf-8") if map_file is not None else ""
+    for gap in gaps(layer_map.phases, layer_map.buffers, text):
+        print(printable(gap))  # noqa: T201
 
 
 @commands.command()

@@ -34,12 +34,14 @@ class Status(StrEnum):
 class Mode(StrEnum):
     """What the reference was fed with.
 
-    The program's inputs; its own outputs since the step began; its own since the first step.
+    The program's inputs; its own outputs since the step began; its own since the first step. OWN is
+    the user's function of the whole step, fed with what the program had before it.
     """
 
     LOCAL = "local"
     CHAIN = "chain"
     TRAJECTORY = "trajectory"
+    OWN = "own"
 
 
 @dataclass(frozen=True)

@@ -64,10 +64,10 @@ class _Search:
         self.verdict = verdict
         self.observation = observation
         buffer = verdict.subject.buffer
-        # Of a buffer that changed behind the op's back there is no formula to search by.
-        self.evidence: Evidence | None = (
-            observation.evidence.get(buffer) if buffer in observation.expected else None
-        )
+        # Of a buffer that changed behind the op's back, and of what the user's own function makes,
+        # there is no formula to search by.
+        is_formula = buffer in observation.expected and not observation.op.kind.source
+        self.evidence: Evidence | None = observation.evidence.get(buffer) if is_formula else None
         self.timeout = timeout
         self.clock = Clock(_SECONDS)
         self.step = verdict.subject.step
@@ -213,14 +213,19 @@ class _Search:
             self._written(watch, place, own, behind)
 
     def _stray(self, watch: Watch, own: Sequence[Write], behind: int) -> None:
-        """A buffer that is none of the op's was changed: by which store, called by whom?"""
+        """Which store changed a buffer of which no formula is known, and who called for it?
+
+        The buffer is none of the op's, or made by a function of the user's.
+        """
         changing = [w for w in own if w.before != w.after] or list(own)
         if not changing:
             return
         write, place = changing[0], watch.place
         trace, _ = self._trace(watch, behind, write, 1)
         index = trace.last_store(watch.span.start, watch.span.stop) if len(trace) else None
-        says = f"writes {place}, which {self.op.name} is not to change"
+        is_output = place.buffer in self.op.outputs.values()
+        why = "makes wrong" if is_output else "is not to change"
+        says = f"writes {place}, which {self.op.name} {why}"
         if index is None or write.op is None or self._frame_works(trace, index, watch.places):
             self.found.add(write.site.address, says)
         else:

@@ -2,6 +2,7 @@
 
 from nndbg.layermap.boundary import Boundary
 from nndbg.layermap.model import (
+    WHOLE,
     Buffer,
     Condition,
     LayerMap,
@@ -16,6 +17,7 @@ from nndbg.layermap.place import SECTION, Place, PlacedMap, load_map, place_map
 __all__ = [
     "MAIN_PHASE",
     "SECTION",
+    "WHOLE",
     "Boundary",
     "Buffer",
     "Condition",

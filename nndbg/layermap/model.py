@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nndbg.layermap.boundary import Boundary, Word
+from nndbg.own import Own
 from nndbg.reference import KINDS, Kind
 from nndbg.reference.kinds import Parameter
 
@@ -28,6 +29,10 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     "u32": np.dtype("<u4"),
     "u64": np.dtype("<u8"),
 }
+
+
+# The key of the op that judges what the user's function of a whole step makes and no op writes.
+WHOLE: tuple[str | int, ...] = ("reference",)
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,10 @@ class Op:
 
 @dataclass(frozen=True)
 class Phase:
-    """A kind of step: where one begins, how it is counted and sought, and its ops in order."""
+    """A kind of step: where one begins, how it is counted and sought, and its ops in order.
+
+    `own` is the user's reference of it, None where there is none.
+    """
 
     key: tuple[str | int, ...]
     name: str
@@ -135,6 +143,7 @@ class Phase:
     counter: str | None
     seek: Seek | None
     ops: tuple[Op, ...]
+    own: Own | None = None
 
 
 @dataclass(frozen=True)
@@ -209,6 +218,7 @@ __all__ = [
     "DTYPES",
     "KINDS",
     "TRANSPOSE",
+    "WHOLE",
     "Boundary",
     "Buffer",
     "Condition",

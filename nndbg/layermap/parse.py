@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +14,7 @@ from nndbg.layermap.lines import Key
 from nndbg.layermap.model import (
     KINDS,
     TRANSPOSE,
+    WHOLE,
     Buffer,
     Condition,
     LayerMap,
@@ -21,9 +23,11 @@ from nndbg.layermap.model import (
     Seek,
     Size,
 )
+from nndbg.layermap.scripts import PREFIX, Scripts, own_parts, own_reference
 from nndbg.layermap.shapes import ShapeError, check_operands
 from nndbg.layermap.tables import PASSING_KEYS, Table, Tables
 from nndbg.layermap.views import ViewError, check_inside, parse_view, part_of
+from nndbg.own import Own, ScriptError
 from nndbg.reference import Kind
 from nndbg.reference.fusion import FusionError, fuse
 from nndbg.reference.kinds import Parameter, Part
@@ -38,24 +42,31 @@ _BUFFER_KEYS = frozenset({"dtype", "shape", "constant", "scratch", "at", *_PLACE
 MAIN_PHASE = "train"
 
 
-def parse_map(text: str, origin: str, phase: str = MAIN_PHASE) -> LayerMap:
+def parse_map(
+    text: str, origin: str, phase: str = MAIN_PHASE, scripts: Path | None = None
+) -> LayerMap:
     """Parse `text` and return it as `phase` sees it; `origin` names it in errors.
 
-    Raises MapError, opening with `origin:line:`.
+    `scripts` is where the Python files lie that it may call, None where it may call none. Raises
+    MapError, opening with `origin:line:`.
     """
-    return _Parser(text, origin).parse(phase)
+    return _Parser(text, origin, scripts).parse(phase)
 
 
 class _Parser(Tables):
     """Walks the tables of one text; knows the line of what it complains about."""
 
-    def __init__(self, text: str, origin: str) -> None:
+    def __init__(self, text: str, origin: str, scripts: Path | None = None) -> None:
         super().__init__(text, origin)
         self.sizes: dict[str, Size] = {}
         self.buffers: dict[str, Buffer] = {}
+        stated = self.document.get("reference")
+        self.scripts = Scripts(scripts, stated.get("timeout") if isinstance(stated, dict) else None)
 
     def parse(self, phase: str) -> LayerMap:
-        self.check_keys((), self.document, {"program", "sizes", "buffers", "phases", "ops"})
+        self.check_keys(
+            (), self.document, {"program", "sizes", "buffers", "phases", "ops", "reference"}
+        )
         program = self.table((), self.document, "program")
         self.check_keys(("program",), program, {"name", *_PHASE_KEYS})
         self.sizes = {
@@ -86,7 +97,7 @@ class _Parser(Tables):
                 self.fail(key, f"phase {name} must be a table with `step`")
             self.check_keys(key, value, _PHASE_KEYS)
             tables[name] = (key, value)
-        ops = self.ops(tables)
+        ops, own = self.reference(tables, self.ops(tables))
         return {
             name: Phase(
                 key=key,
@@ -95,6 +106,7 @@ class _Parser(Tables):
                 counter=self.symbol(key, table, "counter") if "counter" in table else None,
                 seek=self.seek(key, table) if "seek" in table else None,
                 ops=ops[name],
+                own=own.get(name),
             )
             for name, (key, table) in tables.items()
         }
@@ -219,8 +231,8 @@ class _Parser(Tables):
         return tuple(shape)
 
     def ops(self, phases: Collection[str]) -> dict[str, tuple[Op, ...]]:
-        tables = self.document.get("ops")
-        if not isinstance(tables, list) or not tables:
+        tables = self.document.get("ops", [] if "reference" in self.document else None)
+        if not isinstance(tables, list) or not (tables or "reference" in self.document):
             self.fail(("ops",), "no [[ops]]: name at least one operation to check")
         found: dict[str, dict[str, Op]] = {phase: {} for phase in phases}
         for index, table in enumerate(tables):
@@ -237,17 +249,14 @@ class _Parser(Tables):
         if not isinstance(table, dict):
             self.fail(key, "an op must be a [[ops]] table")
         name = self.text(key, table, "name")
+        if self.text(key, table, "kind").startswith(PREFIX):
+            return self.own_op(key, table, name)
         kind = self.kind((*key, "kind"), name, self.text(key, table, "kind"))
         self.check_keys(key, table, {*_OP_KEYS, *kind.parameters})
         stored = self.operands((*key, "out"), name, table.get("out"), kind.outputs)
         given = self.operands((*key, "in"), name, table.get("in"), kind.inputs, stored)
         inputs, turned = _views(given)
         outputs, out_turned = _views(stored)
-        constant = [buffer for buffer in outputs.values() if self.buffers[buffer].is_constant]
-        if constant:
-            self.fail(
-                (*key, "out"), f"op {name} writes {constant[0]}, which is said to be constant"
-            )
         try:
             kind = transpose(kind, turned, out_turned)
             check_operands(
@@ -258,12 +267,82 @@ class _Parser(Tables):
             )
         except (TranspositionError, ShapeError) as error:
             self.fail(key, f"op {name}: {error}")
+        return self.made(key, table, name, kind, inputs, outputs)
+
+    def own_op(self, key: Key, table: Table, name: str) -> Op:
+        """Return an op that a function of the user's computes, of arrays of any shapes."""
+        try:
+            script = self.scripts.read(self.text(key, table, "kind").removeprefix(PREFIX))
+        except ScriptError as error:
+            self.fail((*key, "kind"), f"op {name}: {error}")
+        self.check_keys(key, table, {*_OP_KEYS, *script.numbers})
+        stated = table.get("out")
+        given = stated if isinstance(stated, dict) and stated else {"out": stated}
+        taken = self.operands((*key, "in"), name, table.get("in"), own_parts(script.inputs))
+        made = self.operands((*key, "out"), name, stated, own_parts(tuple(given)))
+        inputs, turned = _views(taken)
+        outputs, out_turned = _views(made)
+        kind = self.scripts.kind(
+            script, self.shapes(inputs, turned), self.shapes(outputs, out_turned)
+        )
+        try:
+            kind = transpose(kind, turned, out_turned)
+        except TranspositionError as error:
+            self.fail(key, f"op {name}: {error}")
+        return self.made(key, table, name, kind, inputs, outputs)
+
+    def shapes(
+        self, operands: Mapping[str, str], turned: Collection[str]
+    ) -> dict[str, tuple[str | int, ...]]:
+        shapes = {part: self.buffers[name].shape for part, name in operands.items()}
+        return {p: shape[::-1] if p in turned else shape for p, shape in shapes.items()}
+
+    def reference(
+        self, phases: Mapping[str, tuple[Key, Table]], ops: dict[str, tuple[Op, ...]]
+    ) -> tuple[dict[str, tuple[Op, ...]], dict[str, Own]]:
+        """Return the ops of each phase, and what the user's own reference of a whole step adds."""
+        if "reference" not in self.document:
+            return ops, {}
+        key: Key = WHOLE
+        table = self.table((), self.document, "reference")
+        self.check_keys(key, table, {"python", "phase", "out", "done", "timeout", *PASSING_KEYS})
+        self.scripts.check_timeout(lambda problem: self.fail((*key, "timeout"), problem))
+        if "python" not in table:
+            return ops, {}
+        phase = table.get("phase", MAIN_PHASE)
+        if phase not in phases:
+            self.fail((*key, "phase"), f"[reference]: no phase {phase!r}", phases)
+        try:
+            script = self.scripts.read(self.text(key, table, "python"))
+            own, op = own_reference(script, table, self.scripts, self.buffers, ops[phase])
+        except ScriptError as error:
+            self.fail((*key, "python"), f"[reference]: {error}")
+        made = ops[phase]
+        if op is not None:
+            kind, inputs, outputs = op
+            made = (*made, self.made(key, table, "reference", kind, inputs, outputs))
+        return {**ops, phase: made}, {phase: own} if own is not None else {}
+
+    def made(
+        self,
+        key: Key,
+        table: Table,
+        name: str,
+        kind: Kind,
+        inputs: Mapping[str, str],
+        outputs: Mapping[str, str],
+    ) -> Op:
+        constant = [buffer for buffer in outputs.values() if self.buffers[buffer].is_constant]
+        if constant:
+            self.fail(
+                (*key, "out"), f"op {name} writes {constant[0]}, which is said to be constant"
+            )
         return Op(
             key=key,
             name=name,
             kind=kind,
-            inputs=MappingProxyType(inputs),
-            outputs=MappingProxyType(outputs),
+            inputs=MappingProxyType(dict(inputs)),
+            outputs=MappingProxyType(dict(outputs)),
             done=self.boundary(key, table, "done"),
             parameters=self.parameters(key, name, table, kind),
             when=self.when(key, table) if "when" in table else None,

@@ -68,7 +68,9 @@ def load_map(
 
     Raises UsageError when there is none, MapError when it is wrong or does not fit.
     """
-    return place_map(parse_map(*_map_text(executable, path), phase), executable)
+    # What an executable says is not the user's word: it may not have Python run.
+    scripts = path.parent if path is not None else None
+    return place_map(parse_map(*_map_text(executable, path), phase, scripts), executable)
 
 
 def _map_text(executable: Executable, path: Path | None) -> tuple[str, str]:

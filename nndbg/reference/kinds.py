@@ -58,13 +58,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Kind:
-    """An operation that the reference can compute."""
+    """An operation that the reference can compute.
+
+    `source` says where the user's own function is, empty for what is built in: its bounds are
+    estimates, and what it would make of other inputs is not known.
+    """
 
     name: str
     inputs: tuple[Part, ...]
     outputs: tuple[Part, ...]
     parameters: Mapping[str, Parameter]
     function: Callable[..., Result]
+    source: str = ""
 
     def compute(
         self,
