@@ -274,7 +274,10 @@ UNREADABLE = {
     "half a header": (header()[:30], "ELF"),
     "an object file": (header(kind=1), "an ELF file of type ET_REL, not an executable. Link it"),
     "a core": (header(kind=4), "an ELF file of type ET_CORE, not an executable"),
-    "another machine": (header(machine=8), "built for EM_MIPS, and nndbg debugs x86-64 and AArch64"),
+    "another machine": (
+        header(machine=8),
+        "built for EM_MIPS, and nndbg debugs x86-64 and AArch64",
+    ),
     "another machine of 32 bits": (header(machine=3), "built for EM_386"),
 }
 

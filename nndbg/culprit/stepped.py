@@ -23,8 +23,9 @@ def stepped_writes(
 ) -> Blame:
     """Return who changed an element in the interval of the op `until`, on AArch64.
 
-    The interval begins at the boundary before that op's. A write of the value that is there already
-    is not seen. Raises UsageError for an element that the step does not have.
+    The interval begins at the boundary before that op's. GDB notices changes only: an element that
+    the op is to write without reading it is filled with ones first. Raises UsageError for an
+    element that the step does not have.
     """
     before = _boundaries_before(source, step, until, timeout)
     capture = source.start(step)
@@ -40,8 +41,12 @@ def stepped_writes(
         return places.value(place.buffer, bytes(inferior.memory.read(address, width)))
 
     writes: list[Write] = []
-    notes = ["a write of the same value again is not seen"]
+    notes: list[str] = []
     last = value()
+    if _is_only_written(source, place, until):
+        inferior.memory.write(address, b"\xff" * width)
+    else:
+        notes.append("a write of the same value again is not seen")
     inferior.watch_by_stepping(address, width)
     deadline = time.monotonic() + _SECONDS
     try:
@@ -67,6 +72,15 @@ def stepped_writes(
         means=f"GDB stepping from the boundary before {until} on",
         value=last,
         notes=tuple(notes),
+    )
+
+
+def _is_only_written(source: LiveSource, place: Place, until: str) -> bool:
+    op = source.layer_map.op(until)
+    return (
+        op is not None
+        and place.buffer in op.outputs.values()
+        and place.buffer not in op.inputs.values()
     )
 
 
