@@ -174,6 +174,15 @@ class Executable:
         return tuple((address, data) for address, data, flags in self._loaded if not flags & _PF_W)
 
     @cached_property
+    def loaded(self) -> tuple[range, ...]:
+        """The addresses that the program has from its beginning, those that hold zeros too."""
+        with self.path.open("rb") as stream:
+            return tuple(
+                range(segment["p_vaddr"], segment["p_vaddr"] + segment["p_memsz"])
+                for segment in ELFFile(stream).iter_segments("PT_LOAD")
+            )
+
+    @cached_property
     def _contents(self) -> tuple[tuple[int, bytes], ...]:
         """What is loaded from the file, by first address."""
         return tuple((address, data) for address, data, _ in self._loaded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -16,6 +17,7 @@ from nndbg.layermap.parse import MAIN_PHASE, parse_map
 from nndbg.variables import VariableError, Variables
 
 SECTION = ".nndbg"
+_ADDRESS = re.compile(r"\*0x[0-9a-fA-F]{1,16}")
 _LARGEST_MAP = 1 << 20
 
 
@@ -149,6 +151,11 @@ class _Placer:
         symbol = self.executable.symbols.get(name)
         program = self.executable.path.name
         if symbol is None:
+            if why := self.variables.placeless(name):
+                raise MapError(
+                    f"{self.map.at(*key)}: {program} has no symbol {name}, which {why}. Make it "
+                    "global or static and the compiler keep it: build with -O0, or say `volatile`."
+                )
             close = get_close_matches(name, self.executable.symbols, n=1)
             hint = f" Did you mean {close[0]}?" if close else " Is the program stripped?"
             raise MapError(f"{self.map.at(*key)}: {program} has no symbol {name}.{hint}")
@@ -160,11 +167,24 @@ class _Placer:
         return symbol
 
     def data(self, key: tuple[str | int, ...], name: str) -> _Data:
-        """Return the variable `name`: a symbol, or what C would call it by the DWARF."""
+        """Return the variable `name`: a symbol, an address, or what C calls it by the DWARF."""
+        if _ADDRESS.fullmatch(name):
+            return self.addressed(key, int(name[1:], 16))
         if name not in self.executable.symbols and (found := self.declared(key, name)):
             return found
         symbol = self.symbol(key, name)
         return _Data(Place(symbol.address), symbol.size, symbol.is_code)
+
+    def addressed(self, key: tuple[str | int, ...], address: int) -> _Data:
+        """Return what lies at an address, as linked, up to where nothing is loaded any more."""
+        room = next((span for span in self.executable.loaded if address in span), None)
+        if room is None:
+            raise MapError(
+                f"{self.map.at(*key)}: {self.executable.path.name} has nothing at {address:#x}. "
+                "`readelf -l` shows what it loads where."
+            )
+        is_code = any(address in section for section in self.executable.code)
+        return _Data(Place(address), room.stop - address, is_code)
 
     def declared(self, key: tuple[str | int, ...], name: str) -> _Data | None:
         """Return the variable as the DWARF has it, None where `name` is not of its kind."""
