@@ -132,6 +132,7 @@ class Executable:
     def function_at(self, address: int) -> Symbol | None:
         """Return the function, or the last label without a dot, at or before `address`.
 
+        A label with a dot is a local one of NASM's; with a size it is a compiler's `f.part.0`.
         None where `address` is not in the program's own code.
         """
         if not any(address in section for section in self.code):
@@ -204,7 +205,11 @@ class Executable:
     @cached_property
     def _functions(self) -> tuple[list[int], list[Symbol]]:
         code = sorted(
-            (s for s in self.symbols.values() if s.is_code and "." not in s.name.lstrip(".")),
+            (
+                symbol
+                for symbol in self.symbols.values()
+                if symbol.is_code and (symbol.size or "." not in symbol.name.lstrip("."))
+            ),
             key=lambda s: (s.address, s.is_global, s.size),
         )
         return [s.address for s in code], code
