@@ -154,6 +154,18 @@ def test_an_address_is_in_the_function_that_began_last(
     assert found.name == function
 
 
+def test_a_part_of_a_function_that_a_compiler_splits_off_is_a_function(build):
+    source = """
+    __attribute__((noinline)) int part(int n) __asm__("whole.part.0");
+    int part(int n) { return n * 3; }
+    int main(int argc, char **argv) { (void)argv; return part(argc) - 3; }
+    """
+    executable = read_executable(build("parts", source, "-O1"))
+    found = executable.function_at(executable.symbols["whole.part.0"].address + 1)
+    assert found is not None
+    assert found.name == "whole.part.0"
+
+
 def test_an_address_before_all_functions_is_in_none(labels: Executable):
     assert labels.function_at(labels.entry - 1) is None
 
