@@ -29,6 +29,7 @@ from nndbg.doctor import Health, examine
 from nndbg.elf import read_executable
 from nndbg.errors import ExitCode, NndbgError, UsageError
 from nndbg.finding import ALL_AUDITS, Audit
+from nndbg.guess import draft_map
 from nndbg.healing import heal_steps
 from nndbg.hunt import check_steps
 from nndbg.layermap import load_map
@@ -284,6 +285,26 @@ def map_group() -> None:
 def map_show(program: Path, map_file: Path | None, phase: str) -> None:
     """Print the map of PROGRAM with the address of everything that it names."""
     sys.stdout.write(render_map(load_map(read_executable(program), map_file, phase)))
+
+
+@map_group.command(name="init")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the map there, not to stdout; a file that is there is kept.",
+)
+@program_argument(None)
+def map_init(program: Path, output: Path | None) -> None:
+    """Write a first map of PROGRAM: what its names, sizes and calls suggest, marked as guesses."""
+    text = draft_map(read_executable(program))
+    if output is None:
+        sys.stdout.write(printable(text))
+        return
+    if output.is_file():
+        raise UsageError(f"{output}: there is a file already. Name another one with -o.")
+    write_text(output, text)
 
 
 @map_group.command(name="check")

@@ -34,12 +34,14 @@ class Status(StrEnum):
 class Mode(StrEnum):
     """What the reference was fed with.
 
-    The program's inputs; its own outputs since the step began; its own since the first step.
+    The program's inputs; its own outputs since the step began; its own since the first step. OWN is
+    the user's function of the whole step, fed with what the program had before it.
     """
 
     LOCAL = "local"
     CHAIN = "chain"
     TRAJECTORY = "trajectory"
+    OWN = "own"
 
 
 @dataclass(frozen=True)
@@ -216,9 +218,9 @@ def judge_padding(
     )
 
 
-def missing(subject: Subject, elements: int) -> Verdict:
+def missing(subject: Subject, elements: int, says: str = "") -> Verdict:
     """Return the verdict on an output whose op was never complete in its step."""
-    says = f"the boundary of {subject.op} was never reached in step {subject.step}"
+    says = says or f"the boundary of {subject.op} was never reached in step {subject.step}"
     return Verdict(subject, Status.UNWRITTEN, elements, elements, subject.buffer, None, None, says)
 
 

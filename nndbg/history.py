@@ -13,7 +13,7 @@ output:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +52,10 @@ class _Version:
 class History:
     """The buffers of one step, version by version."""
 
-    def __init__(self, ops: Sequence[Op], begin: Capture) -> None:
+    def __init__(self, ops: Sequence[Op], begin: Capture, elsewhere: Collection[str] = ()) -> None:
+        """Begin the books of a step; the buffers `elsewhere` are written in other phases too."""
         self._ops = ops
+        self._elsewhere = frozenset(elsewhere)
         self.begin = begin
         self.last = begin
         self.done: dict[int, Capture] = {}
@@ -68,7 +70,7 @@ class History:
         for index, op in enumerate(ops):
             for name in op.outputs.values():
                 self._owners.setdefault(name, []).append(index)
-            for name in op.inputs.values():
+            for name in op.reads:
                 self._readers.setdefault(name, []).append(index)
         # What no op of the step names may change at any time, and is not even compared.
         self._used = self._owners.keys() | self._readers.keys()
@@ -136,7 +138,8 @@ class History:
         """Return what changed from the last op's end to the next step's beginning.
 
         Only what the next step goes on with counts, and only where ops own it: buffers that some
-        op writes and the first op to use them reads.
+        op writes and the first op to use them reads. What an op of another phase writes may have
+        changed in a step of that one.
         """
         self._take_healed(begin)
         index = len(self._ops) - 1
@@ -144,7 +147,7 @@ class History:
             Stray(index, name, begin.flat[name], flat)
             for name, flat in self.last.flat.items()
             if name in begin.flat
-            and name in self._carried
+            and name in self._carried - self._elsewhere
             and not _is_another(name, self.last, begin)
             and not _same_bits(flat, begin.flat[name])
         ]

@@ -149,8 +149,10 @@ class _Run:
             return None
         self._session.close()
         buffer = self._first_wrong.subject.buffer
-        # Of a buffer that changed behind the op's back there is no formula to search by.
-        evidence = self._first.evidence.get(buffer) if buffer in self._first.expected else None
+        # Of a buffer that changed behind the op's back, and of what the user's own function makes,
+        # there is no formula to search by.
+        is_formula = buffer in self._first.expected and not self._first.op.kind.source
+        evidence = self._first.evidence.get(buffer) if is_formula else None
         return accuse(self._first_wrong, evidence)
 
     def crash(self, problem: ProgramError | GdbError) -> Crash | None:

@@ -8,12 +8,13 @@ before it in the map are complete, with what *they* left in its inputs.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nndbg.beside import Beside, estimated
 from nndbg.capture import Capture, Flat, shape
 from nndbg.chain import Chain, Inputs, format_of
 from nndbg.compare import (
@@ -26,11 +27,11 @@ from nndbg.compare import (
     missing,
 )
 from nndbg.diagnose import Diagnosis, Evidence, diagnose, not_reached
-from nndbg.errors import ProgramError
+from nndbg.errors import ProgramError, UsageError
 from nndbg.finding import Finding
 from nndbg.history import History, Stray
 from nndbg.layermap import Buffer, LayerMap, Op
-from nndbg.reference import Bounded
+from nndbg.reference import Bounded, Kind
 
 _CHANGES = "{op} changed {buffer}, which is none of its outputs"
 _CHANGES_LATE = "{buffer} changed behind {op}, before the next step began, and no op does that"
@@ -131,12 +132,15 @@ class StepLedger:
         self._step = begin.step
         self._ops = tuple(op for op in layer_map.ops if op.name not in begin.skipped)
         self._index = {op.name: index for index, op in enumerate(self._ops)}
-        self._history = History(self._ops, begin)
+        self._history = History(self._ops, begin, layer_map.elsewhere)
         # Now, before the step can lead a pointer astray.
         self._constants = {b.name: constant(b) for b in constants_at(layer_map, begin)}
         self._strays: dict[int, list[Stray]] = {}
         self._judged = 0
+        # Of ops that were never complete, how that came about.
+        self._reasons: Mapping[str, str] = {}
         self._chain = Chain(layer_map)
+        self._beside = Beside(layer_map, self._ops)
 
     def see(self, capture: Capture) -> tuple[Observation, ...]:
         """Take the capture of a completed op; returns what can be judged now."""
@@ -158,6 +162,7 @@ class StepLedger:
 
     def end(self, begin: Capture) -> tuple[Observation, ...]:
         """Close the step where the next one begins: an op that was never complete is unwritten."""
+        self._reasons = begin.missed
         found = self._rest(range(self._judged, len(self._ops)))
         strays = self._history.between_steps(begin)
         return (
@@ -211,6 +216,7 @@ class StepLedger:
         agrees = not _any_wrong([*local, *verdicts])
         if Mode.CHAIN in self._modes:
             verdicts += self._verdicts(index, Mode.CHAIN, self._chain.follow(op, inputs))
+        verdicts += self._own(index, agrees)
         judged = Observation(
             step=self._step,
             op=op,
@@ -235,9 +241,20 @@ class StepLedger:
         expected = {name: results[part] for part, name in op.outputs.items()}
         return inputs, expected, self._verdicts(index, Mode.LOCAL, expected)
 
+    def _own(self, index: int, agrees: bool) -> list[Verdict]:
+        """Return what the user's own reference of the step has to say of an op."""
+        sizes = self._history.done[index].sizes
+
+        def before(first: int, name: str) -> NDArray[Any]:
+            return self._before(first, self._map.buffers[name], sizes)
+
+        expected, kind = self._beside.expected(index, before), self._beside.kind
+        return self._verdicts(index, Mode.OWN, expected, kind, agrees) if kind else []
+
     def _inputs(self, index: int, sizes: Mapping[str, int]) -> Inputs:
+        since = self._beside.since(index)
         return {
-            part: self._before(index, self._map.buffers[name], sizes)
+            part: self._before(since, self._map.buffers[name], sizes)
             for part, name in self._ops[index].inputs.items()
         }
 
@@ -247,17 +264,30 @@ class StepLedger:
             for name in self._ops[index].outputs.values()
         }
 
-    def _verdicts(self, index: int, mode: Mode, expected: Mapping[str, Bounded]) -> list[Verdict]:
+    def _verdicts(
+        self,
+        index: int,
+        mode: Mode,
+        expected: Mapping[str, Bounded],
+        kind: Kind | None = None,
+        agrees: bool = False,
+    ) -> list[Verdict]:
+        """Return the verdicts by a kind, the op's unless given; `agrees` is what the op's says."""
         op, capture = self._ops[index], self._history.done[index]
-        return [
-            judge(
-                self._subject(op, name, mode),
-                capture.shaped(self._map.buffers[name]),
-                self._before(index, self._map.buffers[name], capture.sizes),
-                value,
-            )
-            for name, value in expected.items()
-        ]
+        kind = kind or op.kind
+        found = []
+        for name, value in expected.items():
+            actual = capture.shaped(self._map.buffers[name])
+            if kind.source and value.shape != actual.shape:
+                raise UsageError(
+                    f"{kind.source} returns {name} {list(value.shape)}, and the buffer is "
+                    f"{list(actual.shape)}. Correct the reference, or the shape in the layer map."
+                )
+            before = self._before(index, self._map.buffers[name], capture.sizes)
+            subject = replace(self._subject(op, name, mode), kind=kind.name)
+            verdict = judge(subject, actual, before, value)
+            found.append(estimated(verdict, kind.source, agrees) if kind.source else verdict)
+        return found
 
     def _evidence(
         self,
@@ -267,7 +297,8 @@ class StepLedger:
         verdicts: Sequence[Verdict],
     ) -> dict[str, Evidence]:
         op, capture = self._ops[index], self._history.done[index]
-        wrong = {v.subject.buffer for v in verdicts if v.status.is_wrong}
+        own = Mode.OWN
+        wrong = {v.subject.buffer for v in verdicts if v.status.is_wrong and v.subject.mode != own}
         if not wrong & expected.keys():
             return {}
         return {
@@ -346,6 +377,7 @@ class StepLedger:
             missing(
                 self._subject(op, name, Mode.LOCAL),
                 self._map.buffers[name].elements(last.sizes),
+                self._reasons.get(op.name, ""),
             )
             for name in op.outputs.values()
         )

@@ -81,7 +81,7 @@ def dead_at_the_beginning(ops: Sequence[Op]) -> set[str]:
     dead: set[str] = set()
     used: set[str] = set()
     for op in ops:
-        used |= set(op.inputs.values())
+        used |= op.reads
         dead |= set(op.outputs.values()) - used
         used |= set(op.outputs.values())
     return dead
@@ -96,10 +96,8 @@ def dead_before(op: Op, ops: Sequence[Op], complete: Collection[str]) -> set[str
     if op.name in complete:
         return set()
     earlier = ops[: [other.name for other in ops].index(op.name)]
-    awaited = {
-        name for other in earlier if other.name not in complete for name in other.inputs.values()
-    }
-    return set(op.outputs.values()) - set(op.inputs.values()) - awaited
+    awaited = {name for other in earlier if other.name not in complete for name in other.reads}
+    return set(op.outputs.values()) - op.reads - awaited
 
 
 def findings(
@@ -124,7 +122,7 @@ def _of_op(layer_map: LayerMap, observation: Observation, clean: Statuses) -> It
     poisoned, inherited = _poison_of_inputs(layer_map, observation, numbers)
     for name in op.outputs.values():
         status = clean.get((op.name, name))
-        if name in numbers and name not in op.inputs.values() and status is not None:
+        if name in numbers and name not in op.reads and status is not None:
             buffer, capture = layer_map.buffers[name], observation.capture
             if name in capture.unwritten:
                 at = where(name, shape(capture.unwritten[name], buffer, capture.sizes))
@@ -182,7 +180,7 @@ def _poison_of_inputs(
     reads it is the first.
     """
     poisoned, inherited = False, set()
-    for name in observation.op.inputs.values():
+    for name in observation.op.reads:
         flat = observation.capture.flat.get(name)
         if flat is None or flat.dtype.kind != "f":
             continue

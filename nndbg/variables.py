@@ -38,6 +38,7 @@ _TRANSPARENT = {
     "DW_TAG_restrict_type",
     "DW_TAG_atomic_type",
 }
+_MOST_OPENED = 16
 _RECORDS = {"DW_TAG_structure_type", "DW_TAG_union_type", "DW_TAG_class_type"}
 
 
@@ -100,6 +101,14 @@ class Variables:
                         return f"is a variable{of} that the compiler did away with"
         return None
 
+    def leaves(self, name: str) -> Iterator[tuple[str, Variable]]:
+        """Yield a variable and, of a record, its members and theirs instead, by what C calls them.
+
+        Arrays of records are opened up to their first few elements; pointers are not followed.
+        """
+        address, kind = self._found[name]
+        yield from _leaves(name, address, _bare(kind))
+
     def find(self, text: str) -> Variable:
         """Return what `text` names: a variable, then members, elements and arrows as in C.
 
@@ -157,6 +166,21 @@ def _described(address: int, hops: tuple[int, ...], kind: DIE) -> Variable:
         extents += _extents(kind)
         kind = _bare(_type(kind))
     return Variable(address, hops, _dtype(kind), tuple(extents), is_pointer, size)
+
+
+def _leaves(name: str, address: int, kind: DIE) -> Iterator[tuple[str, Variable]]:
+    if kind.tag in _RECORDS:
+        for member, (inner, offset) in _members(kind).items():
+            yield from _leaves(f"{name}.{member}", address + offset, _bare(inner))
+        return
+    element = _bare(_type(kind)) if kind.tag == "DW_TAG_array_type" else kind
+    if element.tag in _RECORDS:
+        extents, size = _extents(kind), _size(element)
+        for index in range(min(extents[0], _MOST_OPENED) if len(extents) == 1 else 0):
+            yield from _leaves(f"{name}[{index}]", address + index * size, element)
+        return
+    with suppress(VariableError):
+        yield name, _described(address, (), kind)
 
 
 def _statics(elf: ELFFile) -> Iterator[tuple[str, tuple[int, DIE]]]:

@@ -415,8 +415,14 @@ class _Search:
     ) -> tuple[Trace, bool]:
         """Run again, and record the interval up to the last of so many writes."""
         self.source.start(self.step)
-        until = (*self.source.placed.done[self.op.name], *self.source.placed.step)
         goal = Goal(write.site.address, watch.span, times) if write is not None else None
         return trace_interval(
-            self.source, self.code, behind, until, self.clock.left, self.timeout, goal, near
+            self.source,
+            self.code,
+            behind,
+            [self.op.name],
+            self.clock.left,
+            self.timeout,
+            goal,
+            near,
         )

@@ -31,10 +31,9 @@ def find_detour(
             if any(name in before for name in event.ops):
                 behind = passed
     done = source.placed.done
-    others = {address for name in done if name != op.name for address in done[name]}
+    others = done.keys() - {op.name}
     source.start(step)
-    until = (*others, *source.placed.step)
-    trace, _ = trace_interval(source, code, behind, until, _SECONDS, timeout)
+    trace, _ = trace_interval(source, code, behind, others, _SECONDS, timeout)
     _leaving(trace, code, found, op, done[op.name])
     for index in range(len(trace) - 1, -1, -1):
         found.add(trace.addresses[index], f"ran instead of {op.name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from nndbg.culprit.slicing import Trace
@@ -29,18 +30,19 @@ def trace_interval(
     source: LiveSource,
     code: Disassembly,
     behind: int,
-    until: tuple[int, ...],
+    until: Collection[str],
     seconds: float,
     timeout: float,
     goal: Goal | None = None,
     near: range | None = None,
 ) -> tuple[Trace, bool]:
-    """Record the instructions behind the boundary of that number, up to one of `until` (as linked).
+    """Record the instructions behind the boundary of that number, up to where `until` is complete.
 
-    `source` stands where a step begins; `behind` counts the boundaries that come after that.
-    With `near` it begins only where something writes there, of 1, 2, 4 or 8 bytes, and is empty
-    where nothing does. Returns the trace, and whether it got to its goal. Raises ProgramError where
-    the program ends on the way.
+    `until` are ops, of which one is enough, and a step's end always is. `source` stands where a
+    step begins; `behind` counts the boundaries that come after that. With `near` it begins only
+    where something writes there, of 1, 2, 4 or 8 bytes, and is empty where nothing does. Returns
+    the trace, and whether it got to its goal. Raises ProgramError where the program ends on the
+    way.
     """
     passed = 0
     for event in walk(source, timeout) if behind else ():
@@ -72,13 +74,18 @@ def trace_interval(
             left -= 1
         return left <= 0
 
+    def is_over(registers: dict[str, int]) -> bool:
+        ops, begins_step = source.passed(registers["rip"] - offset, registers)
+        return begins_step or any(op in until for op in ops)
+
     steps = follow(
         source.inferior,
-        {address + offset for address in until},
+        {address + offset for address in source.boundaries},
         _MOST_INSTRUCTIONS,
         seconds,
         goal.store + offset if goal is not None and access is not None else None,
         is_enough,
+        is_over,
     )
     return Trace(steps, code, offset), steps.is_whole or (goal is not None and left <= 0)
 

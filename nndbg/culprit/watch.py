@@ -51,10 +51,13 @@ def walk(source: LiveSource, timeout: float) -> Iterator[Stop | Arrival]:
 
 
 def arrival_at(source: LiveSource, address: int) -> Arrival | None:
-    """Return what is reached at `address`, as linked; None where that is no boundary."""
-    done = source.placed.done
-    ops = tuple(op.name for op in source.layer_map.ops if address in done[op.name])
-    begins = address in source.placed.step
+    """Return what is reached at `address`, as linked; None where that is no boundary.
+
+    To be asked once each time that the program comes there: boundaries count.
+    """
+    if address not in source.boundaries:
+        return None
+    ops, begins = source.passed(address)
     return Arrival(ops, begins) if ops or begins else None
 
 

@@ -31,6 +31,7 @@ def _functions() -> dict[str, Kind]:
         if [part.axes for part in kind.inputs] == [_EACH]
         and [part.axes for part in kind.outputs] == [_EACH]
         and kind.inputs[0].numbers != "integer"
+        and kind.inputs[0].is_read
     }
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nndbg.layermap import Op
 from nndbg.reference import Bounded, Format
+from nndbg.reference.bounded import BoundError
 
 AnyArray = NDArray[Any]
 
@@ -67,7 +68,13 @@ class Evidence:
         return self.expected.integers is not None
 
     def compute(self, **changed: AnyArray | Bounded) -> Bounded:
-        """Return what the output would be with other parts in place of some of its inputs."""
+        """Return what the output would be with other parts in place of some of its inputs.
+
+        Raises BoundError where the user's own function would have to say: it may refuse what it was
+        not written for.
+        """
+        if self.op.kind.source:
+            raise BoundError(f"{self.op.kind.source} is not asked for other inputs")
         parts: dict[str, AnyArray | Bounded] = {**self.inputs, **changed}
         return self.op.kind.compute(parts, self.fmt, self.op.parameters)[self.part]
 

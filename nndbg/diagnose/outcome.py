@@ -176,7 +176,7 @@ def _outcome(evidence: Evidence, buffer: str) -> AnyArray | Bounded | None:
     if buffer == evidence.buffer:
         return evidence.expected
     part = next((p for p, name in evidence.op.outputs.items() if name == buffer), None)
-    if part is None:
+    if part is None or evidence.op.kind.source:
         return None
     inputs = dict(evidence.inputs)
     made = evidence.op.kind.compute(inputs, evidence.fmt, evidence.op.parameters)[part]

@@ -34,7 +34,8 @@ class Sample:
         self._flat: AnyArray | None = None
         self._picks: Picks = {}
         self._reduced: Evidence | None = None
-        if evidence.part and evidence.actual.size > _SMALL:
+        is_known = not evidence.op.kind.source
+        if evidence.part and is_known and evidence.actual.size > _SMALL:
             self._reduced = self._reduce()
 
     def refutes(self, changed: Changed) -> bool:

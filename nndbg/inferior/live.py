@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -14,11 +14,13 @@ from nndbg.elf import Machine
 from nndbg.errors import ProgramError
 from nndbg.finding import Audit, Finding
 from nndbg.inferior.crash import SIGNALS, explain
+from nndbg.inferior.passages import Passages, Registers, Sight
 from nndbg.inferior.poisoning import Poisoning, Unwritten
-from nndbg.inferior.process import Inferior, Stop
+from nndbg.inferior.process import GENERAL, Inferior, Stop
 from nndbg.inferior.reader import Reader, Snapshot
 from nndbg.inferior.registers import RegisterReader
-from nndbg.layermap import Buffer, Op, Place, PlacedMap
+from nndbg.layermap import Boundary, Buffer, Op, Place, PlacedMap
+from nndbg.layermap.model import DTYPES
 from nndbg.places import Places
 
 _LAST_WORDS = 3
@@ -81,8 +83,10 @@ class LiveSource:
         self._latest: Capture | None = None
         # Whether the buffers are no longer what they were as the program stopped here.
         self._is_healed = False
-        self._set_breakpoints()
         self._reader = Reader(self._placed, self._running)
+        self._passages = Passages(self._placed, self._sight())
+        self._missed: Mapping[str, str] = {}
+        self._set_breakpoints()
         self._registers = RegisterReader(self._running) if self._audit else None
         self._snapshot: Snapshot | None = None
         return self.go_to(step)
@@ -107,7 +111,8 @@ class LiveSource:
                     "Name an earlier step, or let the program run longer."
                 )
             self._address = stop.address
-            self._count_step()
+            if self._passages.begins_step:
+                self._count_step()
         if self._step != step:
             raise ProgramError(
                 f"the program began step {self._step} where step {step} was sought. "
@@ -143,12 +148,12 @@ class LiveSource:
             if stop.is_exit:
                 return None
             self._address = stop.address
-            ops = self._ops_at.get(stop.address, ())
+            ops = self._passages.done()
             if ops and self._is_elsewhere(ops):
                 self._listen(())
             else:
                 self._pending.extend(self._complete(ops))
-            if stop.address in self._placed.step:
+            if self._passages.begins_step:
                 self._pending.append(None)
             if self._pending:
                 return self._arrive(self._pending.popleft())
@@ -164,7 +169,7 @@ class LiveSource:
 
     def _enter(self) -> None:
         """Look at the ops that begin at this stop, once all that is complete here is captured."""
-        begun = self._begin_at.get(self._address, ())
+        begun = self._passages.begun() if self._address in self._begin_at else ()
         if self._sweeps_now or not begun:
             return
         standing = self._stand()
@@ -280,17 +285,68 @@ class LiveSource:
             for address in addresses:
                 begin_at[address] = (*begin_at.get(address, ()), op_name)
         self._begin_at = begin_at
-        steps = set(self._placed.step)
+        # Always heard: where steps begin, where buffers are found, and the calls that lead there.
+        steps = {*self._placed.step, *self._entries([self._placed.layer_map.phase.step])}
+        held = [b.held[0] for b in self.layer_map.buffers.values() if b.held is not None]
+        steps |= {address for places in self._placed.held.values() for address in places}
+        steps |= self._entries(held)
+        for op in self.layer_map.ops:
+            for address in self._entries([op.done]):
+                ops_at[address] = (*ops_at.get(address, ()), op.name)
+            if self._wants_beginnings and op.enter is not None:
+                for address in self._entries([op.enter]):
+                    begin_at[address] = (*begin_at.get(address, ()), op.name)
         self._step_breakpoints = {self._running.break_at(address) for address in steps}
         self._op_breakpoints = {
             address: self._running.break_at(address)
             for address in {**ops_at, **begin_at}
             if address not in steps
         }
+        self._known = frozenset({*steps, *ops_at, *begin_at})
         self._heard = set(self._op_breakpoints.values())
         self._listened: tuple[frozenset[str], frozenset[str]] | None = None
         self._seek_breakpoints: set[int] = set()
         self._listen(())
+
+    def _entries(self, boundaries: Iterable[Boundary]) -> set[int]:
+        """Return where the functions begin whose calls have to be followed for these."""
+        entries = self._placed.entries
+        return {entries[boundary.text] for boundary in boundaries if boundary.text in entries}
+
+    def _sight(self) -> Sight:
+        """Return how boundaries look at the program, with what they ask for."""
+        inferior = self._running
+        numbers = inferior.register_numbers() if self._placed.needs_registers else {}
+        wanted = {name: numbers[name] for name in GENERAL if name in numbers}
+        largest = {name: size.largest or 1 for name, size in self.layer_map.sizes.items()}
+        buffers = self.layer_map.buffers
+
+        def span(name: str) -> range:
+            buffer, begin = buffers[name], self._reader.address_of(buffers[name])
+            width = DTYPES[buffer.dtype].itemsize
+            return range(begin, begin + width * buffer.elements(largest) if begin else 0)
+
+        def word(address: int) -> int:
+            return int.from_bytes(inferior.memory.read(address, 8), "little")
+
+        return Sight(lambda: inferior.registers(wanted), word, span, inferior.load_offset)
+
+    def passed(
+        self, address: int, registers: Registers | None = None
+    ) -> tuple[tuple[str, ...], bool]:
+        """Return the ops that are complete at `address`, as linked, and whether a step begins.
+
+        For those who move the program on by themselves: to be told of every place of a boundary
+        that it comes to.
+        """
+        self._passages.come(address, registers)
+        self._reader.hold(self._passages.addresses())
+        return self._passages.done(), self._passages.begins_step
+
+    @property
+    def boundaries(self) -> frozenset[int]:
+        """The addresses, as linked, that `passed` has to be told of."""
+        return self._known
 
     @property
     def _wants_beginnings(self) -> bool:
@@ -346,6 +402,9 @@ class LiveSource:
             if stop.signal in SIGNALS:
                 raise CrashError(text, self._crash(stop))
             raise ProgramError(text)
+        if not stop.is_exit:
+            self._passages.come(stop.address)
+            self._reader.hold(self._passages.addresses())
         return stop
 
     def _crash(self, stop: Stop) -> Crash:
@@ -360,6 +419,14 @@ class LiveSource:
 
     def _open_step(self) -> None:
         """Find out which ops the step has, and listen for them."""
+        self._missed = {
+            op.name: says
+            for op in self.layer_map.ops
+            if op.name not in self._seen
+            and op.name not in self._skipped
+            and (says := self._passages.missed(op.name, self._step - 1))
+        }
+        self._passages.new_step()
         self._seen.clear()
         self._entered.clear()
         self._poisoning = None
@@ -410,6 +477,7 @@ class LiveSource:
             padding=seen.padding,
             findings=findings,
             unwritten={name: one.mask for name, one in left.items()},
+            missed=self._missed if op is None else {},
         )
         self._stops += 1
         self._latest = capture

@@ -22,7 +22,7 @@ _INTERRUPT_LIMIT = 5.0
 
 _INTEGERS = {1: "char", 2: "short", 4: "int", 8: "long"}
 # The order in which GDB numbers them.
-_REGISTERS = (
+GENERAL = (
     *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"),
     *(f"r{number}" for number in range(8, 16)),
     "rip",
@@ -167,10 +167,10 @@ class Inferior:
 
     def general_registers(self) -> dict[str, int]:
         """Return the general registers by name, `rip` among them."""
-        numbers = " ".join(map(str, range(len(_REGISTERS))))
+        numbers = " ".join(map(str, range(len(GENERAL))))
         answer = self._gdb.command(f"-data-list-register-values x {numbers}")
         return {
-            _REGISTERS[int(entry["number"])]: int(entry["value"], 16)
+            GENERAL[int(entry["number"])]: int(entry["value"], 16)
             for entry in answer["register-values"]
         }
 

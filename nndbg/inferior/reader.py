@@ -64,6 +64,8 @@ class Reader:
         self._inferior = inferior
         self._plans: dict[frozenset[str], tuple[_Span, ...]] = {}
         self._constants: dict[str, Flat] = {}
+        # Where the buffers begin of which the program holds the address.
+        self._held: dict[str, int] = {}
 
     def snapshot(self, names: frozenset[str] | None = None) -> Snapshot:
         """Read the buffers of these names, or all, but for the constant ones.
@@ -71,7 +73,7 @@ class Reader:
         Raises ProgramError where a size is beyond its largest value or a pointer points nowhere.
         """
         sizes = self._sizes()
-        addresses = {name: self._address_of(b) for name, b in self._map.buffers.items()}
+        addresses = {name: self.address_of(b) for name, b in self._map.buffers.items()}
         flat: dict[str, Flat] = {}
         memory: dict[int, memoryview] = {}
         padding: dict[str, Flat] = {}
@@ -85,7 +87,7 @@ class Reader:
         for buffer in self._map.buffers.values():
             if names is not None and buffer.name not in names:
                 continue
-            if buffer.is_pointer and not buffer.is_constant and addresses[buffer.name]:
+            if not buffer.is_fixed and not buffer.is_constant and addresses[buffer.name]:
                 flat[buffer.name] = self._read(
                     addresses[buffer.name], DTYPES[buffer.dtype], buffer.elements(sizes)
                 )
@@ -101,7 +103,7 @@ class Reader:
         """Return a constant buffer in one dimension, read once."""
         if buffer.name not in self._constants:
             self._constants[buffer.name] = self._read(
-                self._address_of(buffer), DTYPES[buffer.dtype], buffer.elements(self._sizes())
+                self.address_of(buffer), DTYPES[buffer.dtype], buffer.elements(self._sizes())
             )
         return self._constants[buffer.name]
 
@@ -128,10 +130,10 @@ class Reader:
     def _plan(self, buffers: Iterable[Buffer]) -> tuple[_Span, ...]:
         """Group the buffers that lie at symbols into stretches to read at once."""
         largest = {name: size.largest or 1 for name, size in self._map.sizes.items()}
-        fixed = [b for b in buffers if not b.is_pointer and not b.is_constant]
+        fixed = [b for b in buffers if b.is_fixed and not b.is_constant]
         spans: list[_Span] = []
-        for buffer in sorted(fixed, key=self._address_of):
-            address = self._address_of(buffer)
+        for buffer in sorted(fixed, key=self.address_of):
+            address = self.address_of(buffer)
             dtype, count = DTYPES[buffer.dtype], buffer.elements(largest)
             end = address + dtype.itemsize * count
             padding = self._padding(buffer, end)
@@ -160,7 +162,14 @@ class Reader:
         )
         return min(following, default=linked) - linked
 
-    def _address_of(self, buffer: Buffer) -> int:
+    def hold(self, addresses: Mapping[str, int]) -> None:
+        """Take note of where buffers begin of which the program holds the address."""
+        self._held.update(addresses)
+
+    def address_of(self, buffer: Buffer) -> int:
+        """Return where a buffer begins, as loaded; 0 where that is not known yet."""
+        if buffer.held is not None:
+            return self._held.get(buffer.name, 0)
         return self.address(self._placed.places[buffer.name])
 
     def _sizes(self) -> dict[str, int]:

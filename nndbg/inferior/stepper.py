@@ -66,9 +66,11 @@ def follow(
     seconds: float,
     at: int | None = None,
     is_enough: Callable[[dict[str, int]], bool] = lambda registers: False,
+    is_over: Callable[[dict[str, int]], bool] = lambda registers: True,
 ) -> Steps:
     """Take the program over from GDB and run it to one of the addresses `until`, as loaded.
 
+    Of each of those that it comes to, `is_over` says by the registers there whether it is the one.
     Ends before that after `most` instructions or `seconds`, or behind the instruction `at` when
     `is_enough` says so of the registers before it. The program is killed afterwards. Raises
     ProgramError where the kernel refuses to trace it.
@@ -78,7 +80,7 @@ def follow(
         _request(_SEIZE, pid, _EXITKILL)
         _request(_INTERRUPT, pid)
         os.waitpid(pid, _WALL)
-        return _steps(pid, frozenset(until), most, seconds, at, is_enough)
+        return _steps(pid, frozenset(until), most, seconds, at, is_enough, is_over)
     except ChildProcessError as error:
         raise ProgramError("the program is gone: it cannot be followed.") from error
     finally:
@@ -92,13 +94,15 @@ def _steps(
     seconds: float,
     at: int | None,
     is_enough: Callable[[dict[str, int]], bool],
+    is_over: Callable[[dict[str, int]], bool],
 ) -> Steps:
     fields = (ctypes.c_uint64 * len(_FIELDS))()
     found: list[bytes] = []
     ended = 0
     deadline = time.monotonic() + seconds
     _request(_GETREGS, pid, ctypes.addressof(fields))
-    while len(found) < most and (not found or fields[_RIP] not in until):
+    is_there = False
+    while len(found) < most and not is_there:
         if len(found) % _BETWEEN_LOOKS == 0 and time.monotonic() > deadline:
             break
         before = bytes(fields)
@@ -117,10 +121,11 @@ def _steps(
             ended = reason
             break
         _request(_GETREGS, pid, ctypes.addressof(fields))
+        is_there = fields[_RIP] in until and is_over(dict(zip(_FIELDS, fields, strict=True)))
         if last:
             break
     rows = np.frombuffer(b"".join(found), np.uint64).reshape(-1, len(_FIELDS))
-    return Steps(rows, is_whole=bool(found) and fields[_RIP] in until, signal=ended)
+    return Steps(rows, is_whole=is_there, signal=ended)
 
 
 def _end(pid: int) -> None:

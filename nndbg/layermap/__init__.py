@@ -1,7 +1,8 @@
 """The layer map: TOML in, checked objects out, then placed in an executable."""
 
+from nndbg.layermap.boundary import Boundary
 from nndbg.layermap.model import (
-    Boundary,
+    WHOLE,
     Buffer,
     Condition,
     LayerMap,
@@ -17,6 +18,7 @@ from nndbg.layermap.place import SECTION, Place, PlacedMap, load_map, place_map
 __all__ = [
     "MAIN_PHASE",
     "SECTION",
+    "WHOLE",
     "Boundary",
     "Buffer",
     "Condition",

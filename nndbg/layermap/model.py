@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from nndbg.layermap.boundary import Boundary, Word
+from nndbg.own import Own
 from nndbg.reference import KINDS, Kind
 from nndbg.reference.kinds import Parameter
 
+# What a map writes behind the name of a buffer that is stored the other way round.
+TRANSPOSE = ".T"
 DTYPES: Mapping[str, np.dtype[Any]] = {
     "f32": np.dtype("<f4"),
     "f64": np.dtype("<f8"),
@@ -24,6 +28,10 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     "u32": np.dtype("<u4"),
     "u64": np.dtype("<u8"),
 }
+
+
+# The key of the op that judges what the user's function of a whole step makes and no op writes.
+WHOLE: tuple[str | int, ...] = ("reference",)
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,9 @@ class Size:
 class Buffer:
     """A named array in the program's memory, rows contiguous; `shape` names sizes or gives numbers.
 
-    It begins at `symbol`, or, where `is_pointer`, at the address that the variable `symbol` holds.
-    A constant buffer is never written while steps run.
+    It begins at `symbol`, or, where `is_pointer`, at the address that the variable `symbol` holds,
+    or, where it is `held`, at the address that the program has in a word whenever it passes a
+    boundary. A constant buffer is never written while steps run.
     """
 
     name: str
@@ -55,6 +64,12 @@ class Buffer:
     symbol: str
     is_pointer: bool = False
     is_constant: bool = False
+    held: tuple[Boundary, Word] | None = None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it lies at one place as long as the program runs."""
+        return not self.is_pointer and self.held is None
 
     def extents(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """Return the shape in numbers."""
@@ -66,21 +81,6 @@ class Buffer:
 
     def __str__(self) -> str:
         return f"{self.name} [{', '.join(map(str, self.shape))}] {self.dtype}"
-
-
-@dataclass(frozen=True)
-class Boundary:
-    """A place in the code, as the map writes it, taken apart.
-
-    probe: (provider, name); enter: (symbol,); line: (file, line); address: (address,).
-    """
-
-    text: str
-    form: Literal["probe", "enter", "line", "address"]
-    target: tuple[str | int, ...]
-
-    def __str__(self) -> str:
-        return self.text
 
 
 @dataclass(frozen=True)
@@ -119,19 +119,27 @@ class Op:
     when: Condition | None = None
     enter: Boundary | None = None
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The buffers whose numbers it takes."""
+        return frozenset(self.inputs[part.name] for part in self.kind.inputs if part.is_read)
+
 
 def carried(ops: Sequence[Op]) -> frozenset[str]:
     """Return the buffers that a step hands to the next one: written, and by then read before."""
     written, read = set[str](), set[str]()
     for op in ops:
-        read |= set(op.inputs.values()) - written
+        read |= op.reads - written
         written |= set(op.outputs.values())
     return frozenset(read & written)
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A kind of step: where one begins, how it is counted and sought, and its ops in order."""
+    """A kind of step: where one begins, how it is counted and sought, and its ops in order.
+
+    `own` is the user's reference of it, None where there is none.
+    """
 
     key: tuple[str | int, ...]
     name: str
@@ -139,6 +147,7 @@ class Phase:
     counter: str | None
     seek: Seek | None
     ops: tuple[Op, ...]
+    own: Own | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +174,12 @@ class LayerMap:
         """The ops of the phase, in the order in which a step runs them."""
         return self.phase.ops
 
+    @property
+    def elsewhere(self) -> frozenset[str]:
+        """The buffers that ops of other phases write."""
+        others = [phase.ops for phase in self.phases.values() if phase.name != self.phase.name]
+        return frozenset(name for ops in others for op in ops for name in op.outputs.values())
+
     def op(self, name: str) -> Op | None:
         """Return the op called `name`."""
         return next((op for op in self.ops if op.name == name), None)
@@ -173,6 +188,8 @@ class LayerMap:
 __all__ = [
     "DTYPES",
     "KINDS",
+    "TRANSPOSE",
+    "WHOLE",
     "Boundary",
     "Buffer",
     "Condition",

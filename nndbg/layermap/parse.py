@@ -7,15 +7,18 @@ import tomllib
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from fractions import Fraction
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from nndbg.errors import MapError
+from nndbg.layermap.boundary import FORMS, WORDS, Boundary, Word, parse_boundary, parse_word
 from nndbg.layermap.lines import Key, key_lines
 from nndbg.layermap.model import (
     DTYPES,
     KINDS,
-    Boundary,
+    TRANSPOSE,
+    WHOLE,
     Buffer,
     Condition,
     LayerMap,
@@ -24,36 +27,44 @@ from nndbg.layermap.model import (
     Seek,
     Size,
 )
+from nndbg.layermap.scripts import PREFIX, Scripts, own_parts, own_reference
+from nndbg.layermap.shapes import ShapeError, check_operands
+from nndbg.own import Own, ScriptError
 from nndbg.reference import Kind
 from nndbg.reference.fusion import FusionError, fuse
 from nndbg.reference.kinds import Parameter, Part
+from nndbg.reference.transposition import TranspositionError, transpose
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SYMBOL = re.compile(r"[^\s\"'`;\\\x00-\x1f]+")
-_BOUNDARY_FORMS = "probe:PROVIDER:NAME, enter:SYMBOL, FILE:LINE or *0xADDR"
 _TOML_PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
 Table = Mapping[str, Any]
 
 _PHASE_KEYS = frozenset({"step", "counter", "seek"})
-_FLOATING = "floating-point"
-_OP_KEYS = frozenset({"name", "kind", "in", "out", "enter", "done", "phase", "when"})
+_PASSING_KEYS = frozenset({"nth", "call"})
+_OP_KEYS = frozenset(
+    {"name", "kind", "in", "out", "enter", "done", "phase", "when", *_PASSING_KEYS}
+)
 
 
 MAIN_PHASE = "train"
 
 
-def parse_map(text: str, origin: str, phase: str = MAIN_PHASE) -> LayerMap:
+def parse_map(
+    text: str, origin: str, phase: str = MAIN_PHASE, scripts: Path | None = None
+) -> LayerMap:
     """Parse `text` and return it as `phase` sees it; `origin` names it in errors.
 
-    Raises MapError, opening with `origin:line:`.
+    `scripts` is where the Python files lie that it may call, None where it may call none. Raises
+    MapError, opening with `origin:line:`.
     """
-    return _Parser(text, origin).parse(phase)
+    return _Parser(text, origin, scripts).parse(phase)
 
 
 class _Parser:
     """Walks the tables of one text; knows the line of what it complains about."""
 
-    def __init__(self, text: str, origin: str) -> None:
+    def __init__(self, text: str, origin: str, scripts: Path | None = None) -> None:
         self.origin = origin
         self.lines = key_lines(text)
         self.sizes: dict[str, Size] = {}
@@ -65,9 +76,13 @@ class _Parser:
             line = place[1] if place else len(text.splitlines())
             reason = _TOML_PLACE.sub("", str(error))
             raise MapError(f"{origin}:{line}: not TOML: {reason}.") from error
+        stated = self.document.get("reference")
+        self.scripts = Scripts(scripts, stated.get("timeout") if isinstance(stated, dict) else None)
 
     def parse(self, phase: str) -> LayerMap:
-        self.check_keys((), self.document, {"program", "sizes", "buffers", "phases", "ops"})
+        self.check_keys(
+            (), self.document, {"program", "sizes", "buffers", "phases", "ops", "reference"}
+        )
         program = self.table((), self.document, "program")
         self.check_keys(("program",), program, {"name", *_PHASE_KEYS})
         self.sizes = {
@@ -98,15 +113,16 @@ class _Parser:
                 self.fail(key, f"phase {name} must be a table with `step`")
             self.check_keys(key, value, _PHASE_KEYS)
             tables[name] = (key, value)
-        ops = self.ops(tables)
+        ops, own = self.reference(tables, self.ops(tables))
         return {
             name: Phase(
                 key=key,
                 name=name,
-                step=self.boundary((*key, "step"), self.text(key, table, "step")),
+                step=self.step(key, table),
                 counter=self.symbol(key, table, "counter") if "counter" in table else None,
                 seek=self.seek(key, table) if "seek" in table else None,
                 ops=ops[name],
+                own=own.get(name),
             )
             for name, (key, table) in tables.items()
         }
@@ -118,7 +134,7 @@ class _Parser:
         if "counter" not in table:
             self.fail(key, "seek needs `counter`, the step number that it is compared with")
         return Seek(
-            boundary=self.boundary(key, self.text(key, seek, "boundary")),
+            boundary=self.place(key, self.text(key, seek, "boundary")),
             target=self.symbol(key, seek, "target"),
         )
 
@@ -188,8 +204,8 @@ class _Parser:
         )
 
     def ops(self, phases: Collection[str]) -> dict[str, tuple[Op, ...]]:
-        tables = self.document.get("ops")
-        if not isinstance(tables, list) or not tables:
+        tables = self.document.get("ops", [] if "reference" in self.document else None)
+        if not isinstance(tables, list) or not (tables or "reference" in self.document):
             self.fail(("ops",), "no [[ops]]: name at least one operation to check")
         found: dict[str, dict[str, Op]] = {phase: {} for phase in phases}
         for index, table in enumerate(tables):
@@ -206,30 +222,104 @@ class _Parser:
         if not isinstance(table, dict):
             self.fail(key, "an op must be a [[ops]] table")
         name = self.text(key, table, "name")
+        if self.text(key, table, "kind").startswith(PREFIX):
+            return self.own_op(key, table, name)
         kind = self.kind((*key, "kind"), name, self.text(key, table, "kind"))
         self.check_keys(key, table, {*_OP_KEYS, *kind.parameters})
-        inputs = self.operands((*key, "in"), name, table.get("in"), kind.inputs)
-        outputs = self.operands((*key, "out"), name, table.get("out"), kind.outputs)
+        stored = self.operands((*key, "out"), name, table.get("out"), kind.outputs)
+        given = self.operands((*key, "in"), name, table.get("in"), kind.inputs, stored)
+        inputs, turned = _views(given)
+        outputs, out_turned = _views(stored)
+        try:
+            kind = transpose(kind, turned, out_turned)
+            check_operands(
+                kind,
+                {part: self.buffers[buffer] for part, buffer in inputs.items()},
+                {part: self.buffers[buffer] for part, buffer in outputs.items()},
+                self.sizes,
+            )
+        except (TranspositionError, ShapeError) as error:
+            self.fail(key, f"op {name}: {error}")
+        return self.made(key, table, name, kind, inputs, outputs)
+
+    def own_op(self, key: Key, table: Table, name: str) -> Op:
+        """Return an op that a function of the user's computes, of arrays of any shapes."""
+        try:
+            script = self.scripts.read(self.text(key, table, "kind").removeprefix(PREFIX))
+        except ScriptError as error:
+            self.fail((*key, "kind"), f"op {name}: {error}")
+        self.check_keys(key, table, {*_OP_KEYS, *script.numbers})
+        stated = table.get("out")
+        given = stated if isinstance(stated, dict) and stated else {"out": stated}
+        taken = self.operands((*key, "in"), name, table.get("in"), own_parts(script.inputs))
+        made = self.operands((*key, "out"), name, stated, own_parts(tuple(given)))
+        inputs, turned = _views(taken)
+        outputs, out_turned = _views(made)
+        kind = self.scripts.kind(
+            script, self.shapes(inputs, turned), self.shapes(outputs, out_turned)
+        )
+        try:
+            kind = transpose(kind, turned, out_turned)
+        except TranspositionError as error:
+            self.fail(key, f"op {name}: {error}")
+        return self.made(key, table, name, kind, inputs, outputs)
+
+    def shapes(
+        self, operands: Mapping[str, str], turned: Collection[str]
+    ) -> dict[str, tuple[str | int, ...]]:
+        shapes = {part: self.buffers[name].shape for part, name in operands.items()}
+        return {p: shape[::-1] if p in turned else shape for p, shape in shapes.items()}
+
+    def reference(
+        self, phases: Mapping[str, tuple[Key, Table]], ops: dict[str, tuple[Op, ...]]
+    ) -> tuple[dict[str, tuple[Op, ...]], dict[str, Own]]:
+        """Return the ops of each phase, and what the user's own reference of a whole step adds."""
+        if "reference" not in self.document:
+            return ops, {}
+        key: Key = WHOLE
+        table = self.table((), self.document, "reference")
+        self.check_keys(key, table, {"python", "phase", "out", "done", "timeout", *_PASSING_KEYS})
+        self.scripts.check_timeout(lambda problem: self.fail((*key, "timeout"), problem))
+        if "python" not in table:
+            return ops, {}
+        phase = table.get("phase", MAIN_PHASE)
+        if phase not in phases:
+            self.fail((*key, "phase"), f"[reference]: no phase {phase!r}", phases)
+        try:
+            script = self.scripts.read(self.text(key, table, "python"))
+            own, op = own_reference(script, table, self.scripts, self.buffers, ops[phase])
+        except ScriptError as error:
+            self.fail((*key, "python"), f"[reference]: {error}")
+        made = ops[phase]
+        if op is not None:
+            kind, inputs, outputs = op
+            made = (*made, self.made(key, table, "reference", kind, inputs, outputs))
+        return {**ops, phase: made}, {phase: own} if own is not None else {}
+
+    def made(
+        self,
+        key: Key,
+        table: Table,
+        name: str,
+        kind: Kind,
+        inputs: Mapping[str, str],
+        outputs: Mapping[str, str],
+    ) -> Op:
         constant = [buffer for buffer in outputs.values() if self.buffers[buffer].is_constant]
         if constant:
             self.fail(
                 (*key, "out"), f"op {name} writes {constant[0]}, which is said to be constant"
             )
-        operands = [(part, inputs[part.name]) for part in kind.inputs]
-        operands += [(part, outputs[part.name]) for part in kind.outputs]
-        self.check_shapes(key, name, kind, operands)
         return Op(
             key=key,
             name=name,
             kind=kind,
-            inputs=MappingProxyType(inputs),
-            outputs=MappingProxyType(outputs),
-            done=self.boundary((*key, "done"), self.text(key, table, "done")),
+            inputs=MappingProxyType(dict(inputs)),
+            outputs=MappingProxyType(dict(outputs)),
+            done=self.boundary(key, table, "done"),
             parameters=self.parameters(key, name, table, kind),
             when=self.when(key, table) if "when" in table else None,
-            enter=self.boundary((*key, "enter"), self.text(key, table, "enter"))
-            if "enter" in table
-            else None,
+            enter=self.boundary(key, table, "enter") if "enter" in table else None,
         )
 
     def kind(self, key: Key, op: str, text: str) -> Kind:
@@ -274,83 +364,81 @@ class _Parser:
         op: str,
         value: object,
         parts: tuple[Part, ...],
+        given: Mapping[str, str] = MappingProxyType({}),
     ) -> dict[str, str]:
-        if isinstance(value, str) and len(parts) == 1:
-            value = {parts[0].name: value}
+        """Return what the map writes for each part; for one that it leaves out, what is `given`."""
+        needed = [part for part in parts if part.name not in given]
+        if isinstance(value, str) and len(needed or parts) == 1:
+            value = {(needed or parts)[0].name: value}
+        elif value is None and not needed:
+            value = {}
         expected = ", ".join(map(str, parts))
         if not isinstance(value, dict):
             self.fail(key, f"op {op} needs `{key[-1]}`: a buffer for each of {expected}")
         names = {part.name for part in parts}
-        if value.keys() != names:
-            odd = sorted(value.keys() ^ names)
-            self.fail(key, f"op {op}: `{key[-1]}` must name {expected}; {', '.join(odd)} is amiss")
-        for part, buffer in value.items():
+        for part in value.keys() - names:
+            self.fail(key, f"op {op}: `{key[-1]}` has no part {part!r}; it takes {expected}", names)
+        if missing := [part.name for part in needed if part.name not in value]:
+            self.fail(
+                key, f"op {op}: `{key[-1]}` must name {expected}; {', '.join(missing)} is missing"
+            )
+        for part, text in value.items():
+            buffer = text.removesuffix(TRANSPOSE) if isinstance(text, str) else text
             if not isinstance(buffer, str) or buffer not in self.buffers:
                 self.fail(key, f"op {op}: {part} is {buffer!r}, which is no buffer", self.buffers)
-        return dict(value)
+        return {**{part: text for part, text in given.items() if part in names}, **value}
 
-    def check_shapes(self, key: Key, op: str, kind: Kind, operands: list[tuple[Part, str]]) -> None:
-        """Refuse buffers whose axes do not agree with the kind's signature."""
-        axes: dict[str, tuple[object, str]] = {}
-        for part, name in operands:
-            shape = self.buffers[name].shape
-            numbers = "integer" if DTYPES[self.buffers[name].dtype].kind in "iu" else _FLOATING
-            if part.numbers not in (numbers, "any"):
-                self.fail(
-                    key,
-                    f"op {op}: {name} is {self.buffers[name].dtype}, "
-                    f"and {part} of {kind.name} takes {part.numbers} numbers",
-                )
-            for axis, extent in self.matched(key, op, part, self.buffers[name]):
-                meaning = self.meaning(extent)
-                first, where = axes.setdefault(axis, (meaning, f"{name} has {_listed(shape)}"))
-                if first != meaning:
-                    self.fail(
-                        key,
-                        f"op {op}: {where} but {name} has {_listed(shape)}, "
-                        f"and {kind.name} is {_signature(kind)}",
-                    )
-
-    def matched(
-        self, key: Key, op: str, part: Part, buffer: Buffer
-    ) -> list[tuple[str, str | int | tuple[str | int, ...]]]:
-        fixed = [axis for axis in part.axes if axis != ".."]
-        if len(fixed) == len(part.axes):
-            if len(buffer.shape) != len(fixed):
-                self.fail(
-                    key,
-                    f"op {op}: {buffer.name} has {_listed(buffer.shape)}, "
-                    f"{len(buffer.shape)} axes, where {part} is wanted",
-                )
-            return list(zip(fixed, buffer.shape, strict=True))
-        if len(buffer.shape) < len(fixed):
+    def step(self, key: Key, table: Table) -> Boundary:
+        boundary = self.boundary(key, table, "step")
+        if boundary.nth is not None:
             self.fail(
-                key, f"op {op}: {buffer.name} has {_listed(buffer.shape)}, where {part} is wanted"
+                (*key, "step"),
+                "`nth` counts from where a step begins, and cannot say where it does; "
+                "`call` can tell the calls of a function apart",
             )
-        # `..` is written last, so the named axes come first.
-        return [
-            *zip(fixed, buffer.shape[: len(fixed)], strict=True),
-            ("..", buffer.shape[len(fixed) :]),
-        ]
+        return boundary
 
-    def meaning(self, extent: object) -> object:
-        """Return what makes two extents the same: the number, or the name where it varies."""
-        if isinstance(extent, tuple):
-            return tuple(self.meaning(axis) for axis in extent)
-        if isinstance(extent, str) and self.sizes[extent].is_fixed:
-            return self.sizes[extent].largest
-        return extent
+    def boundary(self, key: Key, table: Table, name: str) -> Boundary:
+        """Return the boundary `name` of a table: a text, or a table with `at`, `nth` and `call`.
 
-    def boundary(self, key: Key, text: str) -> Boundary:
-        if match := re.fullmatch(r"probe:([\w.]+):([\w.]+)", text):
-            return Boundary(text, "probe", (match[1], match[2]))
-        if match := re.fullmatch(r"enter:([^\s\"'`;\\]+)", text):
-            return Boundary(text, "enter", (match[1],))
-        if match := re.fullmatch(r"\*0x([0-9a-fA-F]+)", text):
-            return Boundary(text, "address", (int(match[1], 16),))
-        if match := re.fullmatch(r"([^:\x00-\x1f]+):(\d+)", text):
-            return Boundary(text, "line", (match[1], int(match[2])))
-        self.fail(key, f"{text!r} is no boundary; write {_BOUNDARY_FORMS}")
+        Of a text, the `nth` and `call` beside it say which passing is meant.
+        """
+        value = table.get(name)
+        if isinstance(value, dict):
+            self.check_keys((*key, name), value, {"at", *_PASSING_KEYS})
+            return self.passing((*key, name), self.text((*key, name), value, "at"), value)
+        return self.passing((*key, name), self.text(key, table, name), table)
+
+    def passing(self, key: Key, text: str, table: Table) -> Boundary:
+        place, nth, call = self.place(key, text), table.get("nth"), table.get("call", {})
+        if nth is not None and (type(nth) is not int or nth < 1):
+            self.fail(key, f"nth = {nth!r}; wanted a number from 1: 1 is the first time in a step")
+        if not isinstance(call, dict):
+            self.fail(key, f'call = {call!r}; wanted a table such as {{ rdi = "W2" }}')
+        words = tuple((self.word(key, name), meant) for name, meant in call.items())
+        for word, meant in words:
+            if isinstance(meant, str) and meant not in self.buffers:
+                self.fail(key, f"call: {word} is {meant!r}, which is no buffer", self.buffers)
+            if isinstance(meant, str) and word.size != 8:
+                self.fail(key, f"call: {word} has 32 bits, and an address has 64")
+            if not isinstance(meant, str) and type(meant) is not int:
+                self.fail(key, f"call: {word} = {meant!r}; wanted a buffer or a whole number")
+        return Boundary(place.text, place.form, place.target, nth, words)
+
+    def place(self, key: Key, text: str) -> Boundary:
+        found = parse_boundary(text)
+        if found is None:
+            form = text.split(":", maxsplit=1)[0]
+            near = get_close_matches(form, ("probe", "enter", "return"), n=1)
+            hint = f" Did you mean {near[0]}:{text.partition(':')[2]}?" if near else ""
+            raise MapError(f"{self.at(key)}: {text!r} is no boundary; write {FORMS}.{hint}")
+        return Boundary(text, *found)
+
+    def word(self, key: Key, text: str) -> Word:
+        word = parse_word(text)
+        if word is None:
+            self.fail(key, f"{text!r} is no register; write {WORDS}")
+        return word
 
     def table(self, key: Key, parent: Table, name: str) -> Table:
         value = parent.get(name)
@@ -398,21 +486,23 @@ class _Parser:
 
     def fail(self, key: Key, problem: str, known: Collection[str] = ()) -> NoReturn:
         """Raise MapError for `key`; the names in `known` are offered where one is close."""
-        line = next(
-            (self.lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self.lines), 1
-        )
         words = re.findall(r"'([^']*)'", problem)
         close = get_close_matches(words[0], known, n=1) if words and known else []
         hint = f" Did you mean {close[0]!r}?" if close else ""
         if known and not close:
             hint = f" Known: {', '.join(sorted(known))}."
-        raise MapError(f"{self.origin}:{line}: {problem}.{hint}")
+        raise MapError(f"{self.at(key)}: {problem}.{hint}")
+
+    def at(self, key: Key) -> str:
+        line = next(
+            (self.lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self.lines), 1
+        )
+        return f"{self.origin}:{line}"
 
 
-def _listed(shape: tuple[str | int, ...]) -> str:
-    return f"[{', '.join(map(str, shape))}]"
-
-
-def _signature(kind: Kind) -> str:
-    inputs = " ".join(map(str, kind.inputs))
-    return f"{inputs} -> {' '.join(map(str, kind.outputs))}"
+def _views(operands: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
+    """Return the buffer of each part, and the parts that take the transpose of theirs."""
+    return (
+        {part: text.removesuffix(TRANSPOSE) for part, text in operands.items()},
+        {part for part, text in operands.items() if text.endswith(TRANSPOSE)},
+    )

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
+from nndbg.decode import Disassembly
 from nndbg.elf import Executable, Symbol
 from nndbg.errors import MapError, UsageError
 from nndbg.layermap.model import DTYPES, Boundary, Buffer, LayerMap, Op, Size
 from nndbg.layermap.parse import MAIN_PHASE, parse_map
+from nndbg.returns import Returns, find_returns
 from nndbg.variables import VariableError, Variables
 
 SECTION = ".nndbg"
 _ADDRESS = re.compile(r"\*0x[0-9a-fA-F]{1,16}")
 _LARGEST_MAP = 1 << 20
+_LARGEST_ELEMENT = 8
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,10 @@ class Place:
 class PlacedMap:
     """A layer map with the places, as linked, of everything that it names.
 
-    `places` holds for each buffer where it begins; `enter` has the ops of which the map says where
-    they begin.
+    `places` holds for each buffer where it begins, unless the program holds its address at `held`;
+    `enter` has the ops of which the map says where they begin. `entries` is where the functions of
+    those `return:` boundaries begin whose calls have to be followed, by the boundary's text; of
+    those in `behind` the addresses lie behind the calls.
     """
 
     layer_map: LayerMap
@@ -54,6 +59,17 @@ class PlacedMap:
     done: Mapping[str, tuple[int, ...]]
     enter: Mapping[str, tuple[int, ...]]
     conditions: Mapping[str, Place]
+    held: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    entries: Mapping[str, int] = field(default_factory=dict)
+    behind: frozenset[str] = frozenset()
+
+    @property
+    def needs_registers(self) -> bool:
+        """Whether it takes registers to tell what the program passes."""
+        phase = self.layer_map.phase
+        boundaries = [phase.step, *(op.done for op in phase.ops)]
+        boundaries += [op.enter for op in phase.ops if op.enter is not None]
+        return bool(self.entries or self.held or any(b.call for b in boundaries))
 
 
 def load_map(
@@ -63,7 +79,9 @@ def load_map(
 
     Raises UsageError when there is none, MapError when it is wrong or does not fit.
     """
-    return place_map(parse_map(*_map_text(executable, path), phase), executable)
+    # What an executable says is not the user's word: it may not have Python run.
+    scripts = path.parent if path is not None else None
+    return place_map(parse_map(*_map_text(executable, path), phase, scripts), executable)
 
 
 def _map_text(executable: Executable, path: Path | None) -> tuple[str, str]:
@@ -99,11 +117,14 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
         if size.symbol is not None
     }
     phase = layer_map.phase
+    followed = placer.followed()
     seek, counter = phase.seek, phase.counter
     return PlacedMap(
         layer_map=layer_map,
         executable=executable,
-        places=MappingProxyType({b.name: placer.buffer(b) for b in layer_map.buffers.values()}),
+        places=MappingProxyType(
+            {b.name: placer.buffer(b) for b in layer_map.buffers.values() if b.held is None}
+        ),
         size_places=MappingProxyType(sizes),
         counter=placer.variable((*phase.key, "counter"), counter, "u64") if counter else None,
         seek_target=placer.fixed((*phase.key, "seek"), seek.target) if seek else None,
@@ -122,17 +143,30 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
                 if op.when is not None
             }
         ),
+        held=MappingProxyType(
+            {
+                b.name: placer.boundary(("buffers", b.name), b.held[0])
+                for b in layer_map.buffers.values()
+                if b.held is not None
+            }
+        ),
+        entries=MappingProxyType({text: returns.entry for text, returns in followed.items()}),
+        behind=frozenset(text for text, returns in followed.items() if returns.are_behind),
     )
 
 
 @dataclass(frozen=True)
 class _Data:
-    """A variable: `size` in bytes is 0 where not recorded, `dtype` "" where not known."""
+    """A variable: `size` in bytes is 0 where not recorded, `dtype` "" where not known.
+
+    Where `element` is not 0, the size may be that of the first element alone.
+    """
 
     place: Place
     size: int
     is_code: bool = False
     dtype: str = ""
+    element: int = 0
 
 
 class _Placer:
@@ -173,7 +207,16 @@ class _Placer:
         if name not in self.executable.symbols and (found := self.declared(key, name)):
             return found
         symbol = self.symbol(key, name)
-        return _Data(Place(symbol.address), symbol.size, symbol.is_code)
+        return _Data(
+            Place(symbol.address), symbol.size, symbol.is_code, element=self.element(symbol)
+        )
+
+    def element(self, symbol: Symbol) -> int:
+        """Return the size of one element where the symbol's size may be no more than that, else 0.
+
+        NASM gives a symbol that is not global the size of its first element.
+        """
+        return 0 if symbol.is_global or symbol.size > _LARGEST_ELEMENT else symbol.size
 
     def addressed(self, key: tuple[str | int, ...], address: int) -> _Data:
         """Return what lies at an address, as linked, up to where nothing is loaded any more."""
@@ -239,8 +282,9 @@ class _Placer:
                 "which is read from the program and has no max. State its max."
             )
         largest = {name: size.largest or 1 for name, size in self.map.sizes.items()}
-        wanted = buffer.elements(largest) * DTYPES[buffer.dtype].itemsize
-        if 0 < data.size < wanted:
+        width = DTYPES[buffer.dtype].itemsize
+        wanted = buffer.elements(largest) * width
+        if 0 < data.size < wanted and data.element != width:
             extents = ", ".join(map(str, buffer.extents(largest)))
             raise MapError(
                 f"{self.map.at(*key)}: buffer {buffer.name} is [{extents}] {buffer.dtype}, "
@@ -253,12 +297,54 @@ class _Placer:
         key = (*op.key, "enter")
         addresses = self.boundary(key, boundary)
         both = set(addresses) & set(self.boundary((*op.key, "done"), op.done))
-        if both:
+        if both and (boundary.nth, boundary.call) == (op.done.nth, op.done.call):
             raise MapError(
                 f"{self.map.at(*key)}: op {op.name} begins at {boundary.text} and is complete at "
                 f"{op.done.text}, which is one place, {min(both):#x}. Name two."
             )
         return addresses
+
+    def followed(self) -> dict[str, Returns]:
+        """Return the returns of functions whose calls have to be followed, by boundary."""
+        phase = self.map.phase
+        wanted: list[tuple[tuple[str | int, ...], Boundary]] = [((*phase.key, "step"), phase.step)]
+        for op in phase.ops:
+            wanted.append(((*op.key, "done"), op.done))
+            if op.enter is not None:
+                wanted.append(((*op.key, "enter"), op.enter))
+        wanted += [
+            (("buffers", b.name), b.held[0])
+            for b in self.map.buffers.values()
+            if b.held is not None
+        ]
+        found: dict[str, Returns] = {}
+        for key, boundary in wanted:
+            if boundary.form == "return":
+                returns = self.returns(key, boundary)
+                if returns.is_shared or boundary.call:
+                    found[boundary.text] = returns
+        return found
+
+    def returns(self, key: tuple[str | int, ...], boundary: Boundary) -> Returns:
+        name = str(boundary.target[0])
+        symbol = self.symbol(key, name)
+        if not symbol.is_code:
+            raise MapError(
+                f"{self.map.at(*key)}: {boundary.text}: {name} is data at {symbol.address:#x}. "
+                "Name a function."
+            )
+        returns = find_returns(self.code, symbol.address)
+        if returns is None:
+            raise MapError(
+                f"{self.map.at(*key)}: {boundary.text}: no instruction is seen by which {name} "
+                "returns. Name the place behind its call: FILE:LINE or *0xADDR."
+            )
+        return returns
+
+    @cached_property
+    def code(self) -> Disassembly:
+        """The program's instructions."""
+        return Disassembly(self.executable)
 
     def largest(self, size: str) -> int | None:
         return self.map.sizes[size].largest
@@ -276,6 +362,8 @@ class _Placer:
                 symbol = self.symbol(key, wanted)
                 addresses = (symbol.address,) if symbol.is_code else ()
                 names, missing = [], f"no code at {wanted}, which is data"
+            case "return":
+                addresses = self.returns(key, boundary).exits
             case "line":
                 file, line = boundary.target
                 addresses = self.executable.line_addresses(str(file), int(line))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from nndbg.reference import bounded
 from nndbg.reference.bounded import Bounded, Format, constant
-from nndbg.reference.kinds import kind
+from nndbg.reference.kinds import Integers, kind
 
 
 @kind("a[..] b[..] -> sum[..]")
@@ -29,3 +31,13 @@ def scale(a: Bounded, *, fmt: Format, factor: float = 1) -> Bounded:
 def scale_by(a: Bounded, factor: Bounded, *, fmt: Format) -> Bounded:
     """Return factor a, the factor a number of the program, rounded once."""
     return bounded.multiply(a, factor, fmt)
+
+
+@kind("out[..] -> out[..]", unread={"out"})
+def fill(out: Bounded | Integers, *, fmt: Format, value: float = 0) -> Bounded | Integers:
+    """Return `value` everywhere: exact, or rounded once where the format cannot hold it."""
+    if not isinstance(out, Bounded):
+        return np.full(out.shape, int(value), out.dtype)
+    number, _, roundings = constant(value, fmt)
+    error = (roundings - 1) * fmt.unit * abs(value)
+    return Bounded(np.full(out.shape, number.value), np.full(out.shape, error))

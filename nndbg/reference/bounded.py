@@ -104,7 +104,12 @@ class Bounded:
     @property
     def T(self) -> Bounded:
         """The transpose."""
-        return Bounded(self.value.T, self.error.T, own=None if self.own is None else self.own.T)
+        return Bounded(
+            self.value.T,
+            self.error.T,
+            None if self.integers is None else self.integers.T,
+            None if self.own is None else self.own.T,
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:

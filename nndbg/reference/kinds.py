@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -41,12 +41,16 @@ _NUMBERS: Mapping[str, Numbers] = {
 class Part:
     """A named operand of a kind and the names of its axes; `..` stands for any number of them.
 
-    `numbers` says what it is made of.
+    `numbers` says what it is made of. One that `is_turned` is the transpose of what the formula
+    has, and `axes` are those that it has in memory. What is not `is_read` gives no numbers: only
+    its shape counts.
     """
 
     name: str
     axes: tuple[str, ...]
     numbers: Numbers
+    is_turned: bool = False
+    is_read: bool = True
 
     def __str__(self) -> str:
         return f"{self.name}[{','.join(self.axes)}]"
@@ -54,13 +58,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Kind:
-    """An operation that the reference can compute."""
+    """An operation that the reference can compute.
+
+    `source` says where the user's own function is, empty for what is built in: its bounds are
+    estimates, and what it would make of other inputs is not known.
+    """
 
     name: str
     inputs: tuple[Part, ...]
     outputs: tuple[Part, ...]
     parameters: Mapping[str, Parameter]
     function: Callable[..., Result]
+    source: str = ""
 
     def compute(
         self,
@@ -94,15 +103,21 @@ F = TypeVar("F", bound=Callable[..., Result])
 KINDS: dict[str, Kind] = {}
 
 
-def kind(signature: str) -> Callable[[F], F]:
-    """Register the decorated function as the kind of its own name."""
+def kind(signature: str, unread: Collection[str] = ()) -> Callable[[F], F]:
+    """Register the decorated function as the kind of its own name.
+
+    Of the inputs `unread` it takes the shape alone.
+    """
     left, _, right = signature.partition("->")
 
     def register(function: F) -> F:
         # The annotations are texts: what a part is made of is read off them.
         declared = inspect.signature(function).parameters
         returned = str(inspect.signature(function).return_annotation)
-        inputs = _parts(left, [p.annotation for p in declared.values()])
+        inputs = tuple(
+            replace(part, is_read=part.name not in unread)
+            for part in _parts(left, [p.annotation for p in declared.values()])
+        )
         outputs = _parts(right, returned.removeprefix("tuple[").removesuffix("]").split(", "))
         defaults: dict[str, Any] = {
             name: parameter.default

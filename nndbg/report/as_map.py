@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nndbg.layermap import Buffer, Op, Place, PlacedMap, Size
+from nndbg.layermap import Boundary, Buffer, Op, Place, PlacedMap, Size
+from nndbg.layermap.model import TRANSPOSE
 from nndbg.text import printable
 
 
@@ -28,24 +29,38 @@ def _size(placed: PlacedMap, size: Size) -> Sequence[str]:
 
 
 def _buffer(placed: PlacedMap, buffer: Buffer) -> Sequence[str]:
-    place = placed.places[buffer.name]
-    pointer = Place(place.address, place.hops[:-1])
     return (
         buffer.name,
         buffer.dtype,
         f"[{', '.join(map(str, buffer.shape))}]",
-        f"where {buffer.symbol} at {pointer} points" if buffer.is_pointer else f"at {place}",
+        _lies(placed, buffer),
         "constant" if buffer.is_constant else "",
     )
 
 
+def _lies(placed: PlacedMap, buffer: Buffer) -> str:
+    if buffer.held is not None:
+        boundary, word = buffer.held
+        return f"where {word} points at {_passed(placed, boundary, placed.held[buffer.name])}"
+    place = placed.places[buffer.name]
+    if buffer.is_pointer:
+        return f"where {buffer.symbol} at {Place(place.address, place.hops[:-1])} points"
+    return f"at {place}"
+
+
 def _op(placed: PlacedMap, op: Op) -> Sequence[str]:
-    inputs = ", ".join(f"{part}={buffer}" for part, buffer in op.inputs.items())
-    done = _places(placed, placed.done[op.name])
-    begins = _places(placed, placed.enter.get(op.name, ()))
+    turned = {part.name for part in op.kind.inputs if part.is_turned}
+    inputs = ", ".join(
+        f"{part}={buffer}{TRANSPOSE if part in turned else ''}"
+        for part, buffer in op.inputs.items()
+    )
+    done = _passed(placed, op.done, placed.done[op.name])
+    begins = _passed(placed, op.enter, placed.enter.get(op.name, ()))
     values = " or ".join(map(str, op.when.values)) if op.when else ""
     when = f"when {op.when.symbol} is {values}" if op.when else ""
-    outputs = ", ".join(op.outputs.values())
+    outputs = ", ".join(
+        f"{op.outputs[part.name]}{TRANSPOSE if part.is_turned else ''}" for part in op.kind.outputs
+    )
     return (
         op.name,
         op.kind.name,
@@ -54,6 +69,14 @@ def _op(placed: PlacedMap, op: Op) -> Sequence[str]:
         f"done at {done}",
         when,
     )
+
+
+def _passed(placed: PlacedMap, boundary: Boundary | None, addresses: Sequence[int]) -> str:
+    """Return where a boundary is, and which of its passings is meant."""
+    places = _places(placed, addresses)
+    if boundary is None or boundary.is_plain:
+        return places
+    return f"{places} ({' '.join(boundary.passing)})"
 
 
 def _places(placed: PlacedMap, addresses: Sequence[int]) -> str:

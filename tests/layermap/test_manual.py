@@ -38,7 +38,9 @@ def test_every_dtype_is_in_the_manual(manual: str):
     assert f"`{' '.join(DTYPES)}`" in manual
 
 
-@pytest.mark.parametrize("form", ["probe:PROVIDER:NAME", "enter:SYMBOL", "FILE:LINE", "*0xADDR"])
+@pytest.mark.parametrize(
+    "form", ["probe:PROVIDER:NAME", "enter:SYMBOL", "return:SYMBOL", "FILE:LINE", "*0xADDR"]
+)
 def test_every_form_of_a_boundary_is_in_the_manual(manual: str, form: str):
     assert f"| `{form}` |" in manual
 

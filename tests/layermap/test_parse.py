@@ -485,9 +485,9 @@ REFUSED = {
         ', b = "b" }',
         " }",
         "in = {",
-        "op dense1: `in` must name x[n,i], W[i,o], b[o]; b is amiss",
+        "op dense1: `in` must name x[n,i], W[i,o], b[o]; b is missing",
     ),
-    "an input too many": (', b = "b" }', ', b = "b", c = "b" }', "in = {", "; c is amiss"),
+    "an input too many": (', b = "b" }', ', b = "b", c = "b" }', "in = {", "`in` has no part 'c'"),
     "an input that is no buffer": (
         'x = "x", W',
         'x = "los", W',

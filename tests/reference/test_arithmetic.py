@@ -51,3 +51,16 @@ def test_the_bound_of_a_sum_is_nearly_used_up():
     a, b = (random.random(5000).astype(np.float32) for _ in range(2))
     expected = KINDS["add"].compute({"a": a, "b": b}, FLOAT32, {})["sum"]
     assert 0.9 < largest_share(expected, a + b, fractions(a) + fractions(b)) <= 1
+
+
+@pytest.mark.parametrize("value", [0.0, -1.5, 0.1])
+def test_what_is_filled_holds_the_value_whatever_was_there(value: float):
+    before = np.asarray([np.nan, np.inf, 3.0], np.float32)
+    expected = KINDS["fill"].compute({"out": before}, FLOAT32, {"value": value})["out"]
+    assert_covers(expected, np.full(3, value, np.float32), fractions(np.full(3, value)))
+    assert np.abs(expected.value - value).max() <= FLOAT32.unit * abs(value)
+
+
+def test_integers_are_filled_too():
+    expected = KINDS["fill"].compute({"out": np.arange(3, dtype=np.uint8)}, FLOAT32, {"value": 9})
+    assert expected["out"].integers.tolist() == [9, 9, 9]
