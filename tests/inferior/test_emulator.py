@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import nndbg
-from nndbg.errors import ProgramError
+from nndbg.errors import MapError, ProgramError
 from tests.inferior.conftest import LIMIT, Process
 
 TOOLS = ("qemu-aarch64", "gdb-multiarch", "aarch64-linux-gnu-as", "aarch64-linux-gnu-ld")
@@ -199,6 +199,23 @@ def _emulator_of(program: Path) -> int:
         if str(program) in Path(f"/proc/{child}/cmdline").read_text()
         and "qemu" in Path(f"/proc/{child}/cmdline").read_text()
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('done = "probe:nn:copied"', 'done = "return:step"'),
+        ('done = "probe:nn:copied"', 'done = { at = "enter:copy", call = { rdi = "z" } }'),
+    ],
+    ids=["return", "call"],
+)
+def test_a_boundary_that_needs_a_decoder_is_refused(
+    small: Path, tmp_path: Path, old: str, new: str
+):
+    path = tmp_path / "small.toml"
+    path.write_text(MAP.replace(old, new))
+    with pytest.raises(MapError, match=r"small\.toml:12: .*built for AArch64\. Name a probe"):
+        nndbg.open(small, map=path)
 
 
 def test_what_is_missing_for_another_machine_is_named(small: Path, monkeypatch: pytest.MonkeyPatch):
