@@ -24,6 +24,9 @@ _COMMANDS = {Machine.AARCH64: "qemu-aarch64"}
 _LIBRARIES = {Machine.AARCH64: Path("/usr/aarch64-linux-gnu")}
 # How long QEMU may take to listen, and to end, in seconds; and between two looks.
 _LIMIT, _LOOK = 10.0, 0.01
+# What opens a terminal first in a session of its own is hung up on when the terminal is gone: so
+# the emulator dies with us, even where we are killed.
+_ON_TERMINAL = 'exec "$@" <>"$0" >&0 2>&0'
 
 
 class EmulatedTarget:
@@ -41,7 +44,7 @@ class EmulatedTarget:
             )
         self._command = command
         self._executable = executable
-        self._arguments = tuple(arguments)
+        self._words = (str(executable.path), *arguments)
         self._directory = tempfile.TemporaryDirectory(prefix="nndbg-")
         self._process: subprocess.Popen[bytes] | None = None
         self._link = Link()
@@ -56,14 +59,11 @@ class EmulatedTarget:
         socket = Path(self._directory.name) / "gdb"
         libraries = _LIBRARIES[self._executable.machine]
         options = ["-g", str(socket), *(["-L", str(libraries)] if libraries.is_dir() else [])]
-        with Path(terminal.path).open("r+b", buffering=0) as side:
-            self._process = subprocess.Popen(
-                [self._command, *options, str(self._executable.path), *self._arguments],
-                stdin=side,
-                stdout=side,
-                stderr=side,
-                start_new_session=True,
-            )
+        self._process = subprocess.Popen(
+            ["sh", "-c", _ON_TERMINAL, terminal.path, self._command, *options, *self._words],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         self._connect(gdb, socket, terminal)
         started = gdb.event(["thread-group-started"], _LIMIT)
         if started is None or gdb.event(["stopped"], _LIMIT) is None:
@@ -86,6 +86,7 @@ class EmulatedTarget:
             if socket.exists():
                 with suppress(GdbError):
                     gdb.command(f"-target-select remote {socket}")
+                    self._directory.cleanup()
                     return
         raise GdbError(f"{self._command} cannot be reached. `nndbg doctor` tells more.")
 

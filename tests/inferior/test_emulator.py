@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import nndbg
-from nndbg.errors import MapError, ProgramError
+from nndbg.errors import MapError, ProgramError, UsageError
+from nndbg.last_write import back_to_write
 from tests.inferior.conftest import LIMIT, Process
 
 TOOLS = ("qemu-aarch64", "gdb-multiarch", "aarch64-linux-gnu-as", "aarch64-linux-gnu-ld")
@@ -183,14 +186,42 @@ def test_a_loop_without_an_end_is_ended_with_its_emulator(small: Path, watch):
     with session:
         session.start(1)
         session.next_op()
-        emulator: Process = watch(_emulator_of(small))
+        emulator: Process = watch(emulator_of(small))
         with pytest.raises(ProgramError, match=r"within 1 s\. It was in spin") as error:
             session.next_op()
     assert f":{line_of('line of the loop')})" in str(error.value)
     assert emulator.ends_within(LIMIT)
 
 
-def _emulator_of(program: Path) -> int:
+HOLDER = """
+import os, sys
+import nndbg
+from tests.inferior.test_emulator import emulator_of
+small, layer_map = map(__import__("pathlib").Path, sys.argv[1:])
+with nndbg.open(small, map=layer_map, arguments=("spin",)) as session:
+    session.start(1)
+    session.next_op()
+    print(emulator_of(small), flush=True)
+    session.next_op()
+"""
+
+
+def test_the_emulator_does_not_outlive_a_debugger_that_is_killed(
+    small: Path, root: Path, watch: Callable[[int], Process]
+):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, small, small.with_suffix(".toml")],
+        cwd=root,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout is not None
+        emulator = watch(int(holder.stdout.readline()))
+        holder.kill()
+    assert emulator.ends_within(LIMIT)
+
+
+def emulator_of(program: Path) -> int:
     """The emulator that this process started for `program`."""
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     return next(
@@ -199,6 +230,15 @@ def _emulator_of(program: Path) -> int:
         if str(program) in Path(f"/proc/{child}/cmdline").read_text()
         and "qemu" in Path(f"/proc/{child}/cmdline").read_text()
     )
+
+
+def test_going_back_to_a_write_is_refused_and_going_back_is_not(small: Path):
+    with nndbg.open(small, map=small.with_suffix(".toml")) as session:
+        session.run_to("double", 1)
+        with pytest.raises(UsageError, match="built for AArch64"):
+            back_to_write(session, "z[1]")
+        (observation,) = session.back()
+        assert observation.op.name == "copy"
 
 
 @pytest.mark.parametrize(

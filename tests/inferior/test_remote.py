@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 import nndbg
 from nndbg.elf import read_executable
-from nndbg.errors import GdbError, ProgramError, UsageError
+from nndbg.errors import GdbError, InterruptedByUser, ProgramError, UsageError
 from nndbg.inferior.process import Inferior
 from tests.inferior.conftest import LIMIT, NET, NET_MAP, Process, line_of, read_pid
 
@@ -143,6 +144,23 @@ def test_a_loop_without_an_end_is_ended_at_the_server_too(
         os.close(listening)
     assert f":{line_of('line of the loop')})" in str(error.value)
     assert program.ends_within(LIMIT)
+
+
+def test_an_interrupt_ends_the_wait_for_a_server(server: str, net: Path, net_map: Path, fifo: Path):
+    session = nndbg.open(net, map=net_map, arguments=("report", str(fifo)), remote=server)
+
+    def interrupt() -> None:
+        read_pid(fifo)
+        session.interrupt()
+
+    with session:
+        session.start(1)
+        session.next_op()
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(InterruptedByUser, match="interrupted in"):
+            session.next_op()
+        thread.join(LIMIT)
 
 
 def test_memory_that_is_not_there_is_the_programs_fault(server: str, net: Path):
