@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from nndbg.culprit.listing import Listed
 from nndbg.culprit.model import Blame, Site, Write
 from nndbg.culprit.watch import Arrival, walk
 from nndbg.elf import Executable
@@ -114,13 +115,17 @@ def _is_ours(executable: Executable, call: Site) -> bool:
     return call.file is not None or not executable.has_lines
 
 
-def _site(inferior: Inferior, address: int) -> Site:
-    executable = inferior.executable
-    function, line = executable.function_at(address), executable.line_at(address)
+def listed_site(executable: Executable, line: Listed) -> Site:
+    """Return where an instruction is found."""
+    function, source = executable.function_at(line.address), executable.line_at(line.address)
     return Site(
-        address=address,
+        address=line.address,
         function=function.name if function else "?",
-        file=line.file if line else None,
-        line=line.line if line else None,
-        instruction=inferior.disassembled(address),
+        file=source.file if source else None,
+        line=source.line if source else None,
+        instruction=line.text,
     )
+
+
+def _site(inferior: Inferior, address: int) -> Site:
+    return listed_site(inferior.executable, Listed(address, inferior.disassembled(address)))

@@ -301,11 +301,19 @@ class Inferior:
 
     def disassembled(self, address: int) -> str:
         """Return the instruction at an address as linked in GDB's words, empty where none is."""
-        start = address + self.load_offset
+        lines = self.listing(address, address + 1)
+        return lines[0][1] if lines else ""
+
+    def listing(self, start: int, end: int) -> list[tuple[int, str]]:
+        """Return the instructions that begin in a stretch, as linked, in GDB's words."""
+        begin, stop = start + self.load_offset, end + self.load_offset
         with suppress(GdbError):
-            answer = self._gdb.command(f"-data-disassemble -s {start:#x} -e {start + 1:#x} -- 0")
-            return " ".join(str(answer["asm_insns"][0]["inst"]).split())
-        return ""
+            answer = self._gdb.command(f"-data-disassemble -s {begin:#x} -e {stop:#x} -- 0")
+            return [
+                (int(line["address"], 16) - self.load_offset, " ".join(str(line["inst"]).split()))
+                for line in answer["asm_insns"]
+            ]
+        return []
 
     def describe(self, address: int) -> str:
         """Return a place in words: `dense (asm/dense.asm:42) at 0x401234`."""

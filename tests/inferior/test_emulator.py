@@ -158,7 +158,12 @@ def test_a_wrong_number_is_found_in_an_emulator_and_who_wrote_it(small: Path):
     assert (subject.op, subject.buffer, subject.step) == ("double", "z", 1)
     culprit = report.first.culprit
     assert culprit is not None
-    assert culprit.likeliest.instruction == "str s0, [x1], #4"
+    assert [suspect.instruction for suspect in culprit.candidates] == [
+        "fadd s0, s0, s0",
+        "ldr s0, [x1]",
+        "str s0, [x1], #4",
+    ]
+    assert "`str s0, [x1], #4` at" in culprit.notes[0]
     blame = nndbg.blame(small, "z[1]", step=1, map=small.with_suffix(".toml"), arguments=("wrong",))
     assert [write.site.line for write in blame.writes] == [
         line_of("line of the wrong number"),

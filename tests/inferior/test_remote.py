@@ -85,6 +85,7 @@ def test_a_wrong_number_is_found_at_a_server_and_who_wrote_it(
     assert culprit is not None
     assert culprit.likeliest.line == line_of("h[1][2] += 0.5f")
     assert "followed back" in culprit.notes[0]
+    assert culprit.likeliest.says == "writes h[1,2] last"
 
 
 def test_the_history_of_an_element_is_told_at_a_server(server: str, net: Path, net_map: Path):
