@@ -28,7 +28,8 @@ class Capture:
     `padding` is, for each buffer, those behind its end that belong to no symbol. `findings` are
     what the audits of the op have to say. In a step run with poison `unwritten` marks, of each
     output, the elements that the op did not write; `flat` has what was there before the poison.
-    Where a step begins, `missed` says of ops of the step before why they were never complete.
+    `found` is what buffers held whose addresses the program told since the stop before. Where a
+    step begins, `missed` says of ops of the step before why they were never complete.
     """
 
     step: int
@@ -44,6 +45,7 @@ class Capture:
     findings: tuple[Finding, ...] = ()
     unwritten: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     missed: Mapping[str, str] = field(default_factory=dict)
+    found: Mapping[str, Flat] = field(default_factory=dict)
 
     def shaped(self, buffer: Buffer) -> NDArray[Any]:
         """Return `buffer` in its shape at this stop; a view, read-only."""

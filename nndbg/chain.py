@@ -44,7 +44,12 @@ class Chain:
         return found
 
     def keep(self, outputs: Mapping[str, Bounded]) -> None:
-        """Go on from these outputs: the floating-point ones, for integers leave nothing open."""
+        """Go on from these outputs: the floating-point ones, for integers leave nothing open.
+
+        Of what shares numbers with them the program's are taken from here on.
+        """
+        for name in self._map.with_kin(outputs):
+            self._own.pop(name, None)
         self._own.update(
             (name, value) for name, value in outputs.items() if is_floating(self._map, name)
         )

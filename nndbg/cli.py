@@ -29,7 +29,9 @@ from nndbg.doctor import Health, examine
 from nndbg.elf import read_executable
 from nndbg.errors import ExitCode, NndbgError, UsageError
 from nndbg.finding import ALL_AUDITS, Audit
-from nndbg.guess import draft_map
+from nndbg.fit import as_diff
+from nndbg.fitting import fit_program
+from nndbg.guess import draft_map, gaps
 from nndbg.healing import heal_steps
 from nndbg.hunt import check_steps
 from nndbg.layermap import load_map
@@ -307,11 +309,60 @@ def map_init(program: Path, output: Path | None) -> None:
     write_text(output, text)
 
 
+@map_group.command(name="fit", cls=ProgramCommand)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the map that fits there, not to stdout; FILE may be the map itself.",
+)
+@click.option("--diff", is_flag=True, help="Write what changes, not the whole map.")
+@timeout_option
+@click.option(
+    "--map",
+    "map_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    required=True,
+    help="The layer map to begin with, as `map init` writes it.",
+)
+@program_argument(None)
+@click.pass_obj
+def map_fit(
+    arguments: tuple[str, ...],
+    program: Path,
+    map_file: Path,
+    timeout: float,
+    diff: bool,
+    output: Path | None,
+) -> ExitCode:
+    """Try what a map of PROGRAM may mean against one run, and write the map that agrees.
+
+    Tried are matrices stored [in, out] or [out, in], results added up or overwritten, the usual
+    activations, and which op is complete where. What follows `--` are the program's arguments. Exit
+    code 0: every op agrees. 1: some do not, or something changes that no op does.
+    """
+    fit = fit_program(program, map_file, arguments, timeout)
+    for told in fit.told():
+        _say(told)
+    before = map_file.read_text(encoding="utf-8") if diff else ""
+    text = as_diff(before, fit.text, str(map_file)) if diff else fit.text
+    if output is None:
+        sys.stdout.write(printable(text))
+    else:
+        write_text(output, text)
+    return ExitCode.AGREES if fit.is_whole else ExitCode.DIVERGED
+
+
 @map_group.command(name="check")
 @map_option
 @program_argument(None)
 def map_check(program: Path, map_file: Path | None) -> None:
-    """Check the map of PROGRAM against the executable, without running it."""
+    """Check the map of PROGRAM against the executable, without running it.
+
+    What it still leaves out is told, the most important first.
+    """
     executable = read_executable(program)
     layer_map = load_map(executable, map_file).layer_map
     for name in layer_map.phases:
@@ -323,6 +374,9 @@ def map_check(program: Path, map_file: Path | None) -> None:
         markup=False,
         soft_wrap=True,
     )
+    text = map_file.read_text(encoding="utf-8") if map_file is not None else ""
+    for gap in gaps(layer_map.phases, layer_map.buffers, text):
+        print(printable(gap))  # noqa: T201
 
 
 @commands.command()

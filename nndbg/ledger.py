@@ -132,7 +132,7 @@ class StepLedger:
         self._step = begin.step
         self._ops = tuple(op for op in layer_map.ops if op.name not in begin.skipped)
         self._index = {op.name: index for index, op in enumerate(self._ops)}
-        self._history = History(self._ops, begin, layer_map.elsewhere)
+        self._history = History(layer_map, self._ops, begin)
         # Now, before the step can lead a pointer astray.
         self._constants = {b.name: constant(b) for b in constants_at(layer_map, begin)}
         self._strays: dict[int, list[Stray]] = {}
@@ -346,7 +346,7 @@ class StepLedger:
             stale={
                 b.name: shape(begin.flat[b.name], b, capture.sizes)
                 for b in buffers
-                if b.name in begin.flat and not b.is_pointer
+                if b.name in begin.flat and b.is_fixed
             },
             sizes=capture.sizes,
             addresses=capture.addresses,
@@ -444,11 +444,16 @@ class StepLedger:
         return shape(flat, buffer, sizes)
 
     def _reserved(self, name: str, flat: Flat, last: Flat) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return both versions of a buffer in its whole reserved extent."""
+        """Return both versions of a buffer in its whole reserved extent.
+
+        What a pointer leads to has one axis where its sizes are no longer those of the capture.
+        """
         buffer = self._map.buffers[name]
-        if buffer.is_pointer:
-            return flat, last
         largest = {size.name: size.largest or 1 for size in self._map.sizes.values()}
+        if not buffer.is_fixed:
+            largest = dict(self._history.last.sizes)
+            if flat.size != buffer.elements(largest):
+                return flat, last
         return shape(flat, buffer, largest), shape(last, buffer, largest)
 
 

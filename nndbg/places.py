@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,17 +49,23 @@ def parse_place(text: str, layer_map: LayerMap) -> Place:
 
 
 class Places:
-    """The buffers of one capture, by address as loaded."""
+    """The buffers of one capture, by address as loaded.
 
-    def __init__(self, layer_map: LayerMap, capture: Capture) -> None:
+    Where several lie in the same memory, an address is in the one that is `preferred`.
+    """
+
+    def __init__(
+        self, layer_map: LayerMap, capture: Capture, preferred: Collection[str] = ()
+    ) -> None:
         self._map = layer_map
         self._sizes = capture.sizes
         self._addresses: Mapping[str, int] = capture.addresses
-        self._spans = sorted(
+        spans = [
             (start, start + self._bytes(layer_map.buffers[name]), name)
             for name, start in capture.addresses.items()
             if start
-        )
+        ]
+        self._spans = sorted(spans, key=lambda span: (span[2] not in preferred, span))
 
     def address(self, place: Place) -> int:
         """Return where an element lies. Raises UsageError for an index beyond the buffer."""

@@ -70,7 +70,7 @@ def numbered(layer_map: LayerMap) -> dict[str, int]:
         buffer.name: number
         for number, buffer in enumerate(layer_map.buffers.values())
         if buffer.dtype in ("f32", "f64")
-        and not buffer.is_pointer
+        and buffer.is_fixed
         and not buffer.is_constant
         and number <= _NUMBER_BITS
     }

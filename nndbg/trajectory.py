@@ -11,7 +11,6 @@ from nndbg.diagnose import Diagnosis
 from nndbg.drift import BEYOND, Companion, Departure, Drifted, Point, Series, Trajectory
 from nndbg.drift.companion import MEMBERS
 from nndbg.errors import GdbError, ProgramError
-from nndbg.layermap import carried
 from nndbg.ledger import Observation
 from nndbg.report import Report, Verdicts, crash_after
 from nndbg.session import Session
@@ -59,7 +58,7 @@ class _Run:
         self._session = session
         self._companion = Companion(session.layer_map)
         self._order = {op.name: index for index, op in enumerate(session.layer_map.ops)}
-        self._carried = carried(session.layer_map.ops)
+        self._carried = session.layer_map.carried(session.layer_map.ops)
         self._points: dict[str, list[Point]] = {}
         self._most = 0.0
         self._departure: Departure | None = None

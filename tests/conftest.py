@@ -244,7 +244,7 @@ class FakeSource:
             stop=self.stops - 1,
             address=0x401000 + self.stops,
             sizes={"n": self.rows, "i": 3, "o": 2},
-            addresses=dict.fromkeys(self.layer_map.buffers, 0x5000)
+            addresses={b: 0x50000 + 0x1000 * n for n, b in enumerate(self.layer_map.buffers)}
             | {"g": int(self.state.get("g_at", 0x7000))},
             flat=flat,
         )

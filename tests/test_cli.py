@@ -17,7 +17,18 @@ NNDBG = Path(sys.executable).with_name("nndbg")
 LIMIT = 60
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
-COMMANDS = ["run", "check", "bisect", "map", "map show", "map check", "data", "doctor"]
+COMMANDS = [
+    "run",
+    "check",
+    "bisect",
+    "map",
+    "map show",
+    "map check",
+    "map init",
+    "map fit",
+    "data",
+    "doctor",
+]
 
 
 @pytest.fixture

@@ -154,7 +154,8 @@ class _Search:
         is_output = place.buffer in self.op.outputs.values()
         late = "behind" in self.verdict.says and self.evidence is None
         until = None if late else self.op.name
-        watch = Watch(self.source, self.step, place, until, self.timeout)
+        told = self.evidence.addresses if self.evidence is not None else {}
+        watch = Watch(self.source, self.step, place, until, self.timeout, addresses=told)
         watch.follow(self.clock.left)
         behind = max(0, len(watch.arrivals) - 1)
         names = {name for a in watch.arrivals[behind:] for name in a.ops}
@@ -167,14 +168,19 @@ class _Search:
             self._written(watch, place, own, behind)
 
     def _stray(self, watch: Watch, own: Sequence[Write], behind: int) -> None:
-        """A buffer that is none of the op's was changed: by which store, called by whom?"""
+        """Which store changed a buffer of which no formula is known, and who called for it?
+
+        The buffer is none of the op's, or made by a function of the user's.
+        """
         changing = [w for w in own if w.before != w.after] or list(own)
         if not changing:
             return
         write, place = changing[0], watch.place
         trace, _ = self._trace(watch, behind, write, 1)
         index = trace.last_store(watch.span.start, watch.span.stop) if len(trace) else None
-        says = f"writes {place}, which {self.op.name} is not to change"
+        is_output = place.buffer in self.op.outputs.values()
+        why = "makes wrong" if is_output else "is not to change"
+        says = f"writes {place}, which {self.op.name} {why}"
         if index is None or write.op is None or self._frame_works(trace, index, watch.places):
             self.found.add(write.site.address, says)
         else:
@@ -383,7 +389,7 @@ class _Search:
         wanted = needs(self.evidence, place.index)
         for part, buffer in self.op.inputs.items():
             array = self.evidence.inputs[part]
-            if array.dtype.kind != "f" or self.source.layer_map.buffers[buffer].is_pointer:
+            if array.dtype.kind != "f" or not self.source.layer_map.buffers[buffer].is_fixed:
                 continue
             for at in np.argwhere(~np.isfinite(array)):
                 source = Place(buffer, tuple(int(i) for i in at))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from nndbg.culprit.chain import call_chain
 from nndbg.culprit.model import Blame, Site, Write, site
@@ -29,6 +30,7 @@ class Arrival:
 
     ops: tuple[str, ...]
     begins_step: bool
+    address: int = 0
 
 
 def walk(source: LiveSource, timeout: float) -> Iterator[Stop | Arrival]:
@@ -58,7 +60,7 @@ def arrival_at(source: LiveSource, address: int) -> Arrival | None:
     if address not in source.boundaries:
         return None
     ops, begins = source.passed(address)
-    return Arrival(ops, begins) if ops or begins else None
+    return Arrival(ops, begins, address) if ops or begins else None
 
 
 class Watch:
@@ -76,10 +78,12 @@ class Watch:
         until: str | None,
         timeout: float,
         debug_registers: bool = True,
+        addresses: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """Run `source` to `step` and arm what watches the element until the op `until` is done.
 
-        Without `until` it is watched until the next step begins.
+        Without `until` it is watched until the next step begins. `addresses` are where buffers
+        begin in that step of which only the program holds the address, once it has been told.
 
         Raises UsageError for an element that the step does not have.
         """
@@ -89,7 +93,12 @@ class Watch:
         self._until, self._timeout = until, timeout
         run = () if debug_registers else functions_run(source, self.code, step, until, timeout)
         capture = source.start(step)
-        self.places = Places(source.layer_map, capture)
+        held = {b.name for b in source.layer_map.buffers.values() if b.held is not None}
+        told = {name: address for name, address in addresses.items() if name in held}
+        capture = replace(capture, addresses={**capture.addresses, **told})
+        op = source.layer_map.op(until) if until is not None else None
+        own = {*op.inputs.values(), *op.outputs.values()} if op is not None else set()
+        self.places = Places(source.layer_map, capture, preferred={place.buffer, *own})
         self._inferior: Inferior = source.inferior
         self._address = self.places.address(place)
         self._width = self.places.width(place.buffer)
@@ -124,6 +133,9 @@ class Watch:
         deadline = time.monotonic() + seconds
         for number, event in enumerate(walk(self._source, self._timeout)):
             if isinstance(event, Arrival):
+                if not self._stores and self.value != self._last:
+                    # A store right before a boundary: GDB tells of the stop there alone.
+                    self._trap(event.address)
                 if self._arrive(event):
                     break
             elif event.reason == "access-watchpoint-trigger":

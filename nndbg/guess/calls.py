@@ -40,6 +40,11 @@ class Call:
     touched: frozenset[str]
 
     @property
+    def words(self) -> frozenset[str]:
+        """What the callee's name is made of."""
+        return frozenset(re.findall(r"[a-z]+", self.callee.name.lower()))
+
+    @property
     def known(self) -> frozenset[str]:
         """All arrays that it can compute with."""
         return self.passed | self.touched

@@ -114,8 +114,8 @@ def _assigned(
         if not fitting:
             continue
         (score, at, call) = max(fitting, key=lambda one: one[:2])
-        # An op of one array fits a call that passes many: it takes more than that to mean it.
-        if score >= 0 or len(template.arrays) > 1:
+        # An op of few arrays fits a call that passes many: it takes more than that to mean it.
+        if call.words & template.words or score >= -1:
             found.append((template, -at, call))
     updates = {name for t, _, _ in found if "velocity" in t.outputs for name in t.outputs.values()}
     return [
@@ -126,9 +126,9 @@ def _assigned(
 
 
 def _fit(template: Template, call: Call) -> float:
-    words = set(_WORD.findall(call.callee.name.lower()))
+    """Return how well a call fits: its name speaks for it, what it is passed besides against."""
     passed = call.passed or call.known
-    return 3 * len(words & template.words) - len(passed - template.arrays)
+    return 3 * len(call.words & template.words) - len(passed - template.arrays)
 
 
 def _in_order(executable: Executable, found: Sequence[tuple[Template, int, Call]]) -> list[Found]:

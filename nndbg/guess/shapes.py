@@ -151,9 +151,16 @@ class _Solver:
                 )
                 continue
             place, variable = found
-            value = f'{{ symbol = "{place}", dtype = "{variable.dtype}" }}'
+            value = f'{{ symbol = "{place}", dtype = "{variable.dtype}"{self.most(name)} }}'
             says = f"{place} is beside {weight.place}"
             self.shapes.sizes[name] = Size(name, value, None, says)
+
+    def most(self, name: str) -> str:
+        """Return what the map says of the largest a size can be, where an array is declared so."""
+        array = self.array("input")
+        if name != "in" or array is None or array.is_pointer or len(array.extents) != 2:
+            return ""
+        return f", max = {array.extents[1]}"
 
     def batch(self) -> None:
         """Find the rows: what activations and the input have over the width of their layer."""

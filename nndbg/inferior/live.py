@@ -86,6 +86,9 @@ class LiveSource:
         self._reader = Reader(self._placed, self._running)
         self._passages = Passages(self._placed, self._sight())
         self._missed: Mapping[str, str] = {}
+        # What buffers held where the program told their addresses: since the last capture; here.
+        self._found: dict[str, Flat] = {}
+        self._found_here: dict[str, Flat] = {}
         self._set_breakpoints()
         self._registers = RegisterReader(self._running) if self._audit else None
         self._snapshot: Snapshot | None = None
@@ -106,9 +109,14 @@ class LiveSource:
         while self._step < step:
             stop = self._resume()
             if stop.is_exit:
+                boundary = self.layer_map.phase.step
                 raise ProgramError(
                     f"the program ended {self._last}: it has no step {step}. "
-                    "Name an earlier step, or let the program run longer."
+                    + (
+                        "Name an earlier step, or let the program run longer."
+                        if self._step >= 0
+                        else f"Where a step begins, {boundary}, it never was."
+                    )
                 )
             self._address = stop.address
             if self._passages.begins_step:
@@ -388,6 +396,7 @@ class LiveSource:
         self._snapshot = None
         self._is_healed = False
         self._standing = None
+        self._found |= self._found_here
         stop = self._running.resume(self._timeout)
         self._thread = stop.thread
         if stop.is_exit and stop.reason != "exited-normally":
@@ -404,7 +413,7 @@ class LiveSource:
             raise ProgramError(text)
         if not stop.is_exit:
             self._passages.come(stop.address)
-            self._reader.hold(self._passages.addresses())
+            self._found_here = self._reader.hold(self._passages.addresses())
         return stop
 
     def _crash(self, stop: Stop) -> Crash:
@@ -478,7 +487,9 @@ class LiveSource:
             findings=findings,
             unwritten={name: one.mask for name, one in left.items()},
             missed=self._missed if op is None else {},
+            found=MappingProxyType(self._found),
         )
+        self._found, self._found_here = {}, {}
         self._stops += 1
         self._latest = capture
         if op is not None:

@@ -68,7 +68,8 @@ class Passages:
         self._address = 0
 
     def _held(self) -> Mapping[str, tuple[Boundary, Word]]:
-        return {b.name: b.held for b in self._placed.layer_map.buffers.values() if b.held}
+        buffers = self._placed.layer_map.buffers.values()
+        return {b.name: b.held for b in buffers if b.held is not None and b.view is None}
 
     def new_step(self) -> None:
         """Count from here."""

@@ -160,14 +160,47 @@ class Reader:
             if linked <= symbol.address <= linked + _MOST_PADDING
             and not symbol.name.startswith(f"{buffer.symbol}.")
         )
-        return min(following, default=linked) - linked
+        padding = min(following, default=linked) - linked
+        # Another buffer may lie in the same memory and reach further.
+        for other in self._map.buffers.values():
+            if padding and other is not buffer and other.is_fixed:
+                begin = self.address_of(other) - self._inferior.load_offset
+                if begin + self._largest_size(other) > linked:
+                    padding = min(padding, max(0, begin - linked))
+        return padding
 
-    def hold(self, addresses: Mapping[str, int]) -> None:
-        """Take note of where buffers begin of which the program holds the address."""
+    def _largest_size(self, buffer: Buffer) -> int:
+        largest = {name: size.largest or 1 for name, size in self._map.sizes.items()}
+        return int(buffer.elements(largest) * DTYPES[buffer.dtype].itemsize)
+
+    def hold(self, addresses: Mapping[str, int]) -> dict[str, Flat]:
+        """Take note of where buffers begin of which the program holds the address.
+
+        Returns what those hold that begin elsewhere than before.
+        """
+        moved = {name for name, address in addresses.items() if self._held.get(name) != address}
         self._held.update(addresses)
+        names = self._map.with_kin(moved)
+        return {
+            name: self._whole(self._map.buffers[name])
+            for name in names
+            if self._held[self._base(name)]
+        }
+
+    def _base(self, name: str) -> str:
+        view = self._map.buffers[name].view
+        return name if view is None else view[0]
+
+    def _whole(self, buffer: Buffer) -> Flat:
+        count = buffer.elements(self._sizes())
+        return self._read(self.address_of(buffer), DTYPES[buffer.dtype], count)
 
     def address_of(self, buffer: Buffer) -> int:
         """Return where a buffer begins, as loaded; 0 where that is not known yet."""
+        if buffer.view is not None and buffer.held is not None:
+            base, offset = buffer.view
+            begin = self._held.get(base, 0)
+            return begin + offset if begin else 0
         if buffer.held is not None:
             return self._held.get(buffer.name, 0)
         return self.address(self._placed.places[buffer.name])

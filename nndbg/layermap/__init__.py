@@ -10,7 +10,6 @@ from nndbg.layermap.model import (
     Phase,
     Seek,
     Size,
-    carried,
 )
 from nndbg.layermap.parse import MAIN_PHASE, parse_map
 from nndbg.layermap.place import SECTION, Place, PlacedMap, load_map, place_map
@@ -29,7 +28,6 @@ __all__ = [
     "PlacedMap",
     "Seek",
     "Size",
-    "carried",
     "load_map",
     "parse_map",
     "place_map",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,9 @@ class Buffer:
 
     It begins at `symbol`, or, where `is_pointer`, at the address that the variable `symbol` holds,
     or, where it is `held`, at the address that the program has in a word whenever it passes a
-    boundary. A constant buffer is never written while steps run.
+    boundary. A `view` is a part of another buffer: its name, and how many bytes into it. A constant
+    buffer is never written while steps run, and a scratch one means nothing but from the op that
+    writes it to the last that reads it.
     """
 
     name: str
@@ -65,6 +68,8 @@ class Buffer:
     is_pointer: bool = False
     is_constant: bool = False
     held: tuple[Boundary, Word] | None = None
+    view: tuple[str, int] | None = None
+    is_scratch: bool = False
 
     @property
     def is_fixed(self) -> bool:
@@ -125,15 +130,6 @@ class Op:
         return frozenset(self.inputs[part.name] for part in self.kind.inputs if part.is_read)
 
 
-def carried(ops: Sequence[Op]) -> frozenset[str]:
-    """Return the buffers that a step hands to the next one: written, and by then read before."""
-    written, read = set[str](), set[str]()
-    for op in ops:
-        read |= op.reads - written
-        written |= set(op.outputs.values())
-    return frozenset(read & written)
-
-
 @dataclass(frozen=True)
 class Phase:
     """A kind of step: where one begins, how it is counted and sought, and its ops in order.
@@ -174,11 +170,44 @@ class LayerMap:
         """The ops of the phase, in the order in which a step runs them."""
         return self.phase.ops
 
+    @cached_property
+    def kin(self) -> Mapping[str, frozenset[str]]:
+        """For each buffer, those that share its numbers: what it is a view of, and its views."""
+        largest = {size.name: size.largest or 1 for size in self.sizes.values()}
+        spans: dict[str, tuple[str, range]] = {}
+        for buffer in self.buffers.values():
+            base, begin = buffer.view or (buffer.name, 0)
+            size = buffer.elements(largest) * DTYPES[buffer.dtype].itemsize
+            spans[buffer.name] = base, range(begin, begin + size)
+        return {
+            name: frozenset(
+                other
+                for other, (its_base, its_span) in spans.items()
+                if other != name
+                and base == its_base
+                and max(span.start, its_span.start) < min(span.stop, its_span.stop)
+            )
+            for name, (base, span) in spans.items()
+        }
+
+    def with_kin(self, names: Iterable[str]) -> frozenset[str]:
+        """Return these buffers and all that share numbers with one of them."""
+        found = frozenset(names)
+        return found.union(*(self.kin[name] for name in found))
+
     @property
     def elsewhere(self) -> frozenset[str]:
         """The buffers that ops of other phases write."""
         others = [phase.ops for phase in self.phases.values() if phase.name != self.phase.name]
-        return frozenset(name for ops in others for op in ops for name in op.outputs.values())
+        return self.with_kin(name for ops in others for op in ops for name in op.outputs.values())
+
+    def carried(self, ops: Iterable[Op]) -> frozenset[str]:
+        """Return the buffers that a step hands to the next: written, and by then read before."""
+        written, read = frozenset[str](), frozenset[str]()
+        for op in ops:
+            read |= self.with_kin(op.reads) - written
+            written |= self.with_kin(op.outputs.values())
+        return read & written
 
     def op(self, name: str) -> Op | None:
         """Return the op called `name`."""
@@ -198,5 +227,4 @@ __all__ = [
     "Phase",
     "Seek",
     "Size",
-    "carried",
 ]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
-from nndbg.errors import MapError
-from nndbg.layermap.boundary import FORMS, WORDS, Boundary, Word, parse_boundary, parse_word
-from nndbg.layermap.lines import Key, key_lines
+from nndbg.layermap.boundary import Boundary
+from nndbg.layermap.lines import Key
 from nndbg.layermap.model import (
-    DTYPES,
     KINDS,
     TRANSPOSE,
     WHOLE,
@@ -29,22 +25,18 @@ from nndbg.layermap.model import (
 )
 from nndbg.layermap.scripts import PREFIX, Scripts, own_parts, own_reference
 from nndbg.layermap.shapes import ShapeError, check_operands
+from nndbg.layermap.tables import PASSING_KEYS, Table, Tables
+from nndbg.layermap.views import ViewError, check_inside, parse_view, part_of
 from nndbg.own import Own, ScriptError
 from nndbg.reference import Kind
 from nndbg.reference.fusion import FusionError, fuse
 from nndbg.reference.kinds import Parameter, Part
 from nndbg.reference.transposition import TranspositionError, transpose
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SYMBOL = re.compile(r"[^\s\"'`;\\\x00-\x1f]+")
-_TOML_PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
-Table = Mapping[str, Any]
-
 _PHASE_KEYS = frozenset({"step", "counter", "seek"})
-_PASSING_KEYS = frozenset({"nth", "call"})
-_OP_KEYS = frozenset(
-    {"name", "kind", "in", "out", "enter", "done", "phase", "when", *_PASSING_KEYS}
-)
+_OP_KEYS = frozenset({"name", "kind", "in", "out", "enter", "done", "phase", "when", *PASSING_KEYS})
+_PLACES = ("symbol", "pointer", "register", "view")
+_BUFFER_KEYS = frozenset({"dtype", "shape", "constant", "scratch", "at", *_PLACES, *PASSING_KEYS})
 
 
 MAIN_PHASE = "train"
@@ -61,21 +53,13 @@ def parse_map(
     return _Parser(text, origin, scripts).parse(phase)
 
 
-class _Parser:
+class _Parser(Tables):
     """Walks the tables of one text; knows the line of what it complains about."""
 
     def __init__(self, text: str, origin: str, scripts: Path | None = None) -> None:
-        self.origin = origin
-        self.lines = key_lines(text)
+        super().__init__(text, origin)
         self.sizes: dict[str, Size] = {}
         self.buffers: dict[str, Buffer] = {}
-        try:
-            self.document: Table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            place = _TOML_PLACE.search(str(error))
-            line = place[1] if place else len(text.splitlines())
-            reason = _TOML_PLACE.sub("", str(error))
-            raise MapError(f"{origin}:{line}: not TOML: {reason}.") from error
         stated = self.document.get("reference")
         self.scripts = Scripts(scripts, stated.get("timeout") if isinstance(stated, dict) else None)
 
@@ -152,13 +136,6 @@ class _Parser:
             dtype=self.integer_dtype(key, condition),
         )
 
-    def integer_dtype(self, key: Key, table: Table) -> str:
-        dtype = self.dtype(key, table.get("dtype", "i64"))
-        if DTYPES[dtype].kind not in "iu":
-            integers = " ".join(name for name, kind in DTYPES.items() if kind.kind in "iu")
-            self.fail(key, f"read as {dtype}, and an integer is wanted: {integers}")
-        return dtype
-
     def size(self, name: str, value: object) -> Size:
         key: Key = ("sizes", name)
         self.check_name(key, name)
@@ -180,10 +157,68 @@ class _Parser:
         self.check_name(key, name)
         if not isinstance(value, dict):
             self.fail(key, f"buffer {name} must be a table with dtype and shape")
-        self.check_keys(key, value, {"dtype", "shape", "symbol", "pointer", "constant"})
-        if "symbol" in value and "pointer" in value:
-            self.fail(key, f"buffer {name} has both symbol and pointer; keep one")
-        shape = value.get("shape")
+        self.check_keys(key, value, _BUFFER_KEYS)
+        places = [place for place in _PLACES if place in value]
+        if len(places) > 1:
+            self.fail(key, f"buffer {name} has both {' and '.join(places)}; keep one")
+        if ("register" in value) != ("at" in value):
+            self.fail(
+                key,
+                f"buffer {name} needs both `at`, the boundary at which the program holds its "
+                "address, and `register`, which then holds it",
+            )
+        if "view" in value:
+            return self.view(key, name, value)
+        held = None
+        if "register" in value:
+            word = self.word((*key, "register"), self.text(key, value, "register"))
+            if word.size != 8:
+                self.fail(key, f"buffer {name}: {word} has 32 bits, and an address has 64")
+            held = self.boundary(key, value, "at"), word
+        place = "pointer" if "pointer" in value else "symbol"
+        return Buffer(
+            name=name,
+            dtype=self.dtype(key, value.get("dtype")),
+            shape=self.shape(key, name, value.get("shape")),
+            symbol=self.symbol(key, value, place) if place in value else name,
+            is_pointer="pointer" in value,
+            is_constant=self.flag(key, value, "constant"),
+            held=held,
+            is_scratch=self.flag(key, value, "scratch")
+            or (held is not None and held[1].is_on_stack),
+        )
+
+    def view(self, key: Key, name: str, value: Table) -> Buffer:
+        """Return a part of another buffer; without a shape of its own it has that of the part."""
+        self.check_keys(key, value, {"view", "dtype", "shape"})
+        try:
+            whole, index = parse_view(self.text(key, value, "view"))
+            table = self.table((), self.document, "buffers").get(whole)
+            if table is None:
+                self.fail(
+                    key,
+                    f"buffer {name} is a part of {whole!r}, which is no buffer",
+                    self.buffer_names,
+                )
+            if isinstance(table, dict) and "view" in table:
+                self.fail(
+                    key, f"buffer {name} is a part of {whole}, which is one itself: name the whole"
+                )
+            base = self.buffer(whole, table)
+            offset, shape = part_of(base, index, self.sizes)
+            part = replace(
+                base,
+                name=name,
+                dtype=self.dtype(key, value["dtype"]) if "dtype" in value else base.dtype,
+                shape=self.shape(key, name, value["shape"]) if "shape" in value else shape,
+                view=(whole, offset),
+            )
+            check_inside(part, base, offset, self.sizes)
+        except ViewError as error:
+            self.fail(key, f"buffer {name}: {error}")
+        return part
+
+    def shape(self, key: Key, name: str, shape: object) -> tuple[str | int, ...]:
         if not isinstance(shape, list):
             self.fail(key, f"buffer {name} needs shape, a list of sizes: [] for a scalar")
         for axis in shape:
@@ -193,15 +228,7 @@ class _Parser:
                 )
             if not isinstance(axis, str) and (type(axis) is not int or axis < 1):
                 self.fail(key, f"buffer {name} has the axis {axis!r}; wanted a size or a number")
-        place = "pointer" if "pointer" in value else "symbol"
-        return Buffer(
-            name=name,
-            dtype=self.dtype(key, value.get("dtype")),
-            shape=tuple(shape),
-            symbol=self.symbol(key, value, place) if place in value else name,
-            is_pointer="pointer" in value,
-            is_constant=self.flag(key, value, "constant"),
-        )
+        return tuple(shape)
 
     def ops(self, phases: Collection[str]) -> dict[str, tuple[Op, ...]]:
         tables = self.document.get("ops", [] if "reference" in self.document else None)
@@ -278,7 +305,7 @@ class _Parser:
             return ops, {}
         key: Key = WHOLE
         table = self.table((), self.document, "reference")
-        self.check_keys(key, table, {"python", "phase", "out", "done", "timeout", *_PASSING_KEYS})
+        self.check_keys(key, table, {"python", "phase", "out", "done", "timeout", *PASSING_KEYS})
         self.scripts.check_timeout(lambda problem: self.fail((*key, "timeout"), problem))
         if "python" not in table:
             return ops, {}
@@ -397,107 +424,6 @@ class _Parser:
                 "`call` can tell the calls of a function apart",
             )
         return boundary
-
-    def boundary(self, key: Key, table: Table, name: str) -> Boundary:
-        """Return the boundary `name` of a table: a text, or a table with `at`, `nth` and `call`.
-
-        Of a text, the `nth` and `call` beside it say which passing is meant.
-        """
-        value = table.get(name)
-        if isinstance(value, dict):
-            self.check_keys((*key, name), value, {"at", *_PASSING_KEYS})
-            return self.passing((*key, name), self.text((*key, name), value, "at"), value)
-        return self.passing((*key, name), self.text(key, table, name), table)
-
-    def passing(self, key: Key, text: str, table: Table) -> Boundary:
-        place, nth, call = self.place(key, text), table.get("nth"), table.get("call", {})
-        if nth is not None and (type(nth) is not int or nth < 1):
-            self.fail(key, f"nth = {nth!r}; wanted a number from 1: 1 is the first time in a step")
-        if not isinstance(call, dict):
-            self.fail(key, f'call = {call!r}; wanted a table such as {{ rdi = "W2" }}')
-        words = tuple((self.word(key, name), meant) for name, meant in call.items())
-        for word, meant in words:
-            if isinstance(meant, str) and meant not in self.buffers:
-                self.fail(key, f"call: {word} is {meant!r}, which is no buffer", self.buffers)
-            if isinstance(meant, str) and word.size != 8:
-                self.fail(key, f"call: {word} has 32 bits, and an address has 64")
-            if not isinstance(meant, str) and type(meant) is not int:
-                self.fail(key, f"call: {word} = {meant!r}; wanted a buffer or a whole number")
-        return Boundary(place.text, place.form, place.target, nth, words)
-
-    def place(self, key: Key, text: str) -> Boundary:
-        found = parse_boundary(text)
-        if found is None:
-            form = text.split(":", maxsplit=1)[0]
-            near = get_close_matches(form, ("probe", "enter", "return"), n=1)
-            hint = f" Did you mean {near[0]}:{text.partition(':')[2]}?" if near else ""
-            raise MapError(f"{self.at(key)}: {text!r} is no boundary; write {FORMS}.{hint}")
-        return Boundary(text, *found)
-
-    def word(self, key: Key, text: str) -> Word:
-        word = parse_word(text)
-        if word is None:
-            self.fail(key, f"{text!r} is no register; write {WORDS}")
-        return word
-
-    def table(self, key: Key, parent: Table, name: str) -> Table:
-        value = parent.get(name)
-        if not isinstance(value, dict):
-            self.fail((*key, name), f"[{'.'.join(map(str, (*key, name)))}] is missing")
-        return value
-
-    def named(self, table: str, required: bool = True) -> list[tuple[str, object]]:
-        if not required and table not in self.document:
-            return []
-        return list(self.table((), self.document, table).items())
-
-    def text(self, key: Key, table: Table, name: str) -> str:
-        value = table.get(name)
-        if not isinstance(value, str) or not value:
-            found = "is missing" if value is None else f"is {value!r}"
-            self.fail((*key, name), f"`{name}` {found}; wanted a text in quotes")
-        return value
-
-    def symbol(self, key: Key, table: Table, name: str) -> str:
-        value = self.text(key, table, name)
-        if not _SYMBOL.fullmatch(value):
-            self.fail((*key, name), f"`{name}` is {value!r}, which cannot be a symbol")
-        return value
-
-    def flag(self, key: Key, table: Table, name: str) -> bool:
-        value = table.get(name, False)
-        if not isinstance(value, bool):
-            self.fail((*key, name), f"`{name}` is {value!r}; wanted true or false")
-        return value
-
-    def dtype(self, key: Key, value: object) -> str:
-        if not isinstance(value, str) or value not in DTYPES:
-            self.fail(key, f"dtype {value!r} is not one of {' '.join(DTYPES)}")
-        return value
-
-    def check_name(self, key: Key, name: str) -> None:
-        if not _NAME.fullmatch(name):
-            self.fail(key, f"the name {name!r} must be letters, digits and underscores")
-
-    def check_keys(self, key: Key, table: Table, known: Collection[str]) -> None:
-        for name in table:
-            if name not in known:
-                self.fail((*key, name), f"unknown key {name!r}", known)
-
-    def fail(self, key: Key, problem: str, known: Collection[str] = ()) -> NoReturn:
-        """Raise MapError for `key`; the names in `known` are offered where one is close."""
-        words = re.findall(r"'([^']*)'", problem)
-        close = get_close_matches(words[0], known, n=1) if words and known else []
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        if known and not close:
-            hint = f" Known: {', '.join(sorted(known))}."
-        raise MapError(f"{self.at(key)}: {problem}.{hint}")
-
-    def at(self, key: Key) -> str:
-        line = next(
-            (self.lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self.lines), 1
-        )
-        return f"{self.origin}:{line}"
 
 
 def _views(operands: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:

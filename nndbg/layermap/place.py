@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,12 +17,16 @@ from nndbg.errors import MapError, UsageError
 from nndbg.layermap.model import DTYPES, Boundary, Buffer, LayerMap, Op, Size
 from nndbg.layermap.parse import MAIN_PHASE, parse_map
 from nndbg.returns import Returns, find_returns
-from nndbg.variables import VariableError, Variables
+from nndbg.variables import Variable, VariableError, Variables
 
 SECTION = ".nndbg"
 _ADDRESS = re.compile(r"\*0x[0-9a-fA-F]{1,16}")
 _LARGEST_MAP = 1 << 20
 _LARGEST_ELEMENT = 8
+_POINTER = 8
+# What C keeps bytes of any kind in.
+_BYTES = ("i8", "u8")
+_OFFSET = re.compile(r"(?P<name>[^+]+)\+(?P<offset>0x[0-9a-fA-F]{1,8}|\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,12 @@ class Place:
 
     address: int
     hops: tuple[int, ...] = ()
+
+    def moved(self, offset: int) -> Place:
+        """Return the place that many bytes behind this one."""
+        if not self.hops:
+            return Place(self.address + offset)
+        return Place(self.address, (*self.hops[:-1], self.hops[-1] + offset))
 
     def __str__(self) -> str:
         return " -> +".join([f"{self.address:#x}", *map(str, self.hops)])
@@ -118,13 +129,13 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
     }
     phase = layer_map.phase
     followed = placer.followed()
+    places = {b.name: placer.buffer(b) for b in layer_map.buffers.values() if b.held is None}
+    placer.check_reach(places)
     seek, counter = phase.seek, phase.counter
     return PlacedMap(
         layer_map=layer_map,
         executable=executable,
-        places=MappingProxyType(
-            {b.name: placer.buffer(b) for b in layer_map.buffers.values() if b.held is None}
-        ),
+        places=MappingProxyType(places),
         size_places=MappingProxyType(sizes),
         counter=placer.variable((*phase.key, "counter"), counter, "u64") if counter else None,
         seek_target=placer.fixed((*phase.key, "seek"), seek.target) if seek else None,
@@ -147,7 +158,7 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
             {
                 b.name: placer.boundary(("buffers", b.name), b.held[0])
                 for b in layer_map.buffers.values()
-                if b.held is not None
+                if b.held is not None and b.view is None
             }
         ),
         entries=MappingProxyType({text: returns.entry for text, returns in followed.items()}),
@@ -159,7 +170,8 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
 class _Data:
     """A variable: `size` in bytes is 0 where not recorded, `dtype` "" where not known.
 
-    Where `element` is not 0, the size may be that of the first element alone.
+    Where `element` is not 0, the size may be that of the first element alone. `is_pointer` is None
+    where nothing tells.
     """
 
     place: Place
@@ -167,6 +179,7 @@ class _Data:
     is_code: bool = False
     dtype: str = ""
     element: int = 0
+    is_pointer: bool | None = None
 
 
 class _Placer:
@@ -201,15 +214,54 @@ class _Placer:
         return symbol
 
     def data(self, key: tuple[str | int, ...], name: str) -> _Data:
-        """Return the variable `name`: a symbol, an address, or what C calls it by the DWARF."""
+        """Return the variable `name`: a symbol, an address, or what C calls it by the DWARF.
+
+        With `+BYTES` behind it, what lies so many bytes behind its beginning.
+        """
         if _ADDRESS.fullmatch(name):
             return self.addressed(key, int(name[1:], 16))
+        if name not in self.executable.symbols and (match := _OFFSET.fullmatch(name)):
+            return self.behind(key, self.data(key, match["name"]), match["name"], match["offset"])
         if name not in self.executable.symbols and (found := self.declared(key, name)):
             return found
         symbol = self.symbol(key, name)
+        known = None if symbol.is_code else self.known(symbol)
         return _Data(
-            Place(symbol.address), symbol.size, symbol.is_code, element=self.element(symbol)
+            Place(symbol.address),
+            symbol.size,
+            symbol.is_code,
+            dtype=known.dtype if known else "",
+            element=self.element(symbol),
+            is_pointer=known.is_pointer if known else None,
         )
+
+    def known(self, symbol: Symbol) -> Variable | None:
+        """Return what the debug information says of a symbol, None where that is nothing.
+
+        A program that carries its map is written for it, and is not looked into.
+        """
+        if self.carries_a_map:
+            return None
+        try:
+            found = self.variables.find(symbol.name)
+        except VariableError:
+            return None
+        return found if (found.address, found.hops) == (symbol.address, ()) else None
+
+    @cached_property
+    def carries_a_map(self) -> bool:
+        """Whether the program has a map in it."""
+        return self.executable.section(SECTION) is not None
+
+    def behind(self, key: tuple[str | int, ...], data: _Data, name: str, text: str) -> _Data:
+        offset = int(text, 0)
+        if 0 < data.size <= offset and not data.element:
+            raise MapError(
+                f"{self.map.at(*key)}: {name} holds {data.size} bytes, and {name}+{text} lies "
+                "behind its end. Correct the offset."
+            )
+        size = 0 if data.element else max(0, data.size - offset)
+        return _Data(data.place.moved(offset), size, data.is_code)
 
     def element(self, symbol: Symbol) -> int:
         """Return the size of one element where the symbol's size may be no more than that, else 0.
@@ -262,11 +314,21 @@ class _Placer:
     def buffer(self, buffer: Buffer) -> Place:
         key = ("buffers", buffer.name)
         data = self.data(key, buffer.symbol)
-        if data.dtype not in ("", buffer.dtype):
+        if buffer.is_pointer != data.is_pointer and data.is_pointer is not None:
+            found = "a pointer" if data.is_pointer else "no pointer"
+            other = "pointer" if data.is_pointer else "symbol"
+            raise MapError(
+                f"{self.map.at(*key)}: {buffer.symbol} is {found} by the program's debug "
+                f'information. Write {other} = "{buffer.symbol}".'
+            )
+        if data.dtype not in ("", buffer.dtype, *_BYTES):
             raise MapError(
                 f"{self.map.at(*key)}: buffer {buffer.name} is {buffer.dtype} here, and "
                 f"{data.dtype} by the program's debug information. Correct the dtype."
             )
+        if buffer.view is not None:
+            base, offset = buffer.view
+            return self.buffer(self.map.buffers[base]).moved(offset)
         if buffer.is_pointer:
             place = self.variable(key, buffer.symbol, "u64")
             return Place(place.address, (*place.hops, 0))
@@ -286,12 +348,34 @@ class _Placer:
         wanted = buffer.elements(largest) * width
         if 0 < data.size < wanted and data.element != width:
             extents = ", ".join(map(str, buffer.extents(largest)))
+            pointer = f' Or is it a pointer? Then write pointer = "{buffer.symbol}".'
             raise MapError(
                 f"{self.map.at(*key)}: buffer {buffer.name} is [{extents}] {buffer.dtype}, "
                 f"{wanted} bytes, but its symbol holds {data.size}. "
                 f"Correct the shape here or the reservation of {buffer.symbol} in the program."
+                f"{pointer if data.size == _POINTER else ''}"
             )
         return data.place
+
+    def check_reach(self, places: Mapping[str, Place]) -> None:
+        """Refuse a buffer that reaches into the symbol of another one: one of the two is wrong."""
+        largest = {name: size.largest or 1 for name, size in self.map.sizes.items()}
+        plain = sorted(
+            (places[b.name].address, b.name)
+            for b in self.map.buffers.values()
+            if b.is_fixed and b.view is None and b.symbol in self.executable.symbols
+        )
+        for (begin, name), (following, other) in pairwise(plain):
+            buffer = self.map.buffers[name]
+            size = buffer.elements(largest) * DTYPES[buffer.dtype].itemsize
+            if begin < following < begin + size:
+                extents = ", ".join(map(str, buffer.extents(largest)))
+                raise MapError(
+                    f"{self.map.at('buffers', name)}: buffer {name} is [{extents}] {buffer.dtype}, "
+                    f"{size} bytes, and {other} begins {following - begin} bytes behind its "
+                    f"beginning. Correct the shape; or, if {other} is a part of it, write {other} "
+                    f'as {{ view = "{name}[...]" }}.'
+                )
 
     def enter(self, op: Op, boundary: Boundary) -> tuple[int, ...]:
         key = (*op.key, "enter")

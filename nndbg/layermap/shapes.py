@@ -110,8 +110,8 @@ def _hint(
             if next(_disagreements(other, operands, sizes), None) is None:
                 told = [f'"{name}"' if known_in & turned_in else f'"{name}.T"' for name in names]
                 return (
-                    f". They would fit with {' and '.join(told)}: is "
-                    f"{' and '.join(names)} stored the other way round"
+                    f". They would fit with {' and '.join(told)}, "
+                    f"if {' and '.join(names)} {'is' if count == 1 else 'are'} stored so"
                 )
     return ""
 

@@ -39,6 +39,9 @@ def _buffer(placed: PlacedMap, buffer: Buffer) -> Sequence[str]:
 
 
 def _lies(placed: PlacedMap, buffer: Buffer) -> str:
+    if buffer.view is not None:
+        whole, offset = buffer.view
+        return f"{offset} bytes into {whole}"
     if buffer.held is not None:
         boundary, word = buffer.held
         return f"where {word} points at {_passed(placed, boundary, placed.held[buffer.name])}"

@@ -219,4 +219,4 @@ def test_a_fault_in_the_function_is_found_at_the_first_layer_that_shows_it(check
     report = check(NUMBERED, "    addss xmm0, xmm1\n", "    subss xmm0, xmm1\n", culprit=True)
     assert set(wrong(report)) == {"layer1", "layer2", "layer3"}
     assert report.culprit is not None
-    assert report.culprit.likeliest.instruction == "subss xmm0, xmm1"
+    assert "subss xmm0, xmm1" in {one.instruction for one in report.culprit.candidates}

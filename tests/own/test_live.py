@@ -111,9 +111,9 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-def check(program: Path, path: Path, fault: int = 0) -> Report:
+def check(program: Path, path: Path, fault: int = 0, culprit: bool = False) -> Report:
     return nndbg.check(
-        program, map=path, arguments=[str(fault)], steps=range(2), audits=(), culprit=False
+        program, map=path, arguments=[str(fault)], steps=range(2), audits=(), culprit=culprit
     )
 
 
@@ -139,9 +139,12 @@ def test_a_sound_program_agrees_with_op_and_step(program: Path, write: Write):
 def test_a_fault_is_found_in_its_op_and_no_proof_is_claimed(
     program: Path, write: Write, fault: int, op: str, buffer: str
 ):
-    report = check(program, write(), fault)
+    report = check(program, write(), fault, culprit=fault == 1)
     assert report.first is not None
     verdict = report.first.verdict
+    if fault == 1:
+        assert report.first.culprit is not None
+        assert report.first.culprit.likeliest.says == "writes h[0,2], which swish makes wrong"
     assert (verdict.subject.op, verdict.subject.buffer) == (op, buffer)
     assert verdict.status is Status.DIVERGED
     assert verdict.subject.kind.startswith("python:parts/model.py:")
@@ -171,7 +174,7 @@ def test_a_reference_that_is_another_network_is_told_from_an_op_that_is_wrong(
             "model.py:stepp",
             "own.toml:12: .*has no function stepp.*Did you mean step?",
         ),
-        ('in   = "z"', 'in   = { y = "z" }', "own.toml:17: op swish: `in` must name z"),
+        ('in   = "z"', 'in   = { y = "z" }', "own.toml:17: op swish: `in` has no part 'y'"),
         ("beta = 1.5", "gamma = 1.5", "own.toml:19: unknown key 'gamma'"),
         ("python =", "timeout = -1\npython =", "own.toml:12: .*timeout = -1; wanted seconds"),
         ("python =", 'out = "h"\npython =', "`out` must be a list of buffers"),
