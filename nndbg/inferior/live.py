@@ -11,7 +11,7 @@ from nndbg.audit import RegisterAudit, Standing
 from nndbg.capture import Capture, Flat
 from nndbg.crash import Crash, CrashError
 from nndbg.elf import Machine
-from nndbg.errors import ProgramError
+from nndbg.errors import GdbError, ProgramError, RunOnceError
 from nndbg.finding import Audit, Finding
 from nndbg.inferior.crash import SIGNALS, explain
 from nndbg.inferior.passages import Passages, Registers, Sight
@@ -51,6 +51,7 @@ class LiveSource:
         self._timeout = timeout
         self._gdb = gdb
         self.remote = remote
+        self._has_run = False
         self._audit = RegisterAudit(placed.executable, audits)
         self._inferior: Inferior | None = None
         self._stops = 0
@@ -136,7 +137,13 @@ class LiveSource:
     def launch(self) -> Inferior:
         """Start the program anew and leave it before its first instruction."""
         self.close()
-        self._inferior = Inferior(self.executable, self._arguments, self._gdb, self.remote)
+        try:
+            self._inferior = Inferior(self.executable, self._arguments, self._gdb, self.remote)
+        except GdbError as error:
+            if self.remote is not None and self._has_run:
+                raise RunOnceError(str(error)) from error
+            raise
+        self._has_run = True
         return self._inferior
 
     def sweep(self, on: bool) -> None:

@@ -113,7 +113,17 @@ def test_a_server_that_runs_a_program_once_says_so(
     assert report.first is not None
     assert report.first.verdict.subject.op == "relu"
     assert report.first.culprit is None
-    assert "--once" in (report.error or "")
+    assert report.error is None
+    assert "again with poison" in report.says
+    assert "--once" in report.says
+
+
+def test_a_sound_program_agrees_at_a_server_that_runs_it_once(
+    serve: Callable[..., str], net: Path, net_map: Path
+):
+    report = nndbg.check(net, map=net_map, steps=STEPS, remote=serve("--once", "localhost:0", net))
+    assert report.agrees
+    assert "again with poison" in report.says
 
 
 def test_a_crash_at_a_server_is_explained(server: str, net: Path, net_map: Path):
