@@ -51,6 +51,8 @@ quietly() {
 lacks() {
     case $1 in
         libc6-dev) [[ ! -e $(gcc -print-file-name=libc.a 2>/dev/null) ]] ;;
+        qemu-user) ! command -v qemu-aarch64 >/dev/null ;;
+        binutils-aarch64-linux-gnu) ! command -v aarch64-linux-gnu-as >/dev/null ;;
         python3) ! command -v "$python" >/dev/null ;;
         python3-venv) ! "$python" -c 'import ensurepip, venv' 2>/dev/null ;;
         *) ! command -v "$1" >/dev/null ;;
@@ -81,6 +83,20 @@ need_packages() {
     for package in "${missing[@]}"; do
         if lacks "$package"; then fail 2 "$package was installed and still cannot be used"; fi
     done
+}
+
+# For the tests of other machines, which are skipped without them.
+want_packages() {
+    local package missing=()
+    for package in "$@"; do
+        if lacks "$package"; then missing+=("$package"); fi
+    done
+    if ((${#missing[@]} == 0)); then return; fi
+
+    if may_install; then
+        (install_packages "${missing[@]}") && return
+    fi
+    say "without ${missing[*]}: the tests that need them are skipped"
 }
 
 install_packages() {
@@ -271,6 +287,7 @@ main() {
         setup) alone set_up run ;;
         test)
             alone set_up dev
+            want_packages gdbserver qemu-user gdb-multiarch binutils-aarch64-linux-gnu
             run_tests "$@"
             ;;
         clean) clean "$@" ;;

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import closing
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
 from nndbg.bisection import bisect_steps
 from nndbg.compare import Mode, Verdict
-from nndbg.culprit import Blame, accuse, parse_place, writes_of
+from nndbg.culprit import Blame, accuse, accuse_writer, last_writes, parse_place
 from nndbg.elf import read_executable
 from nndbg.errors import UsageError
 from nndbg.finding import ALL_AUDITS, Audit
@@ -37,18 +38,22 @@ def open(
     modes: Collection[Mode] = (Mode.LOCAL,),
     audits: Collection[Audit] = ALL_AUDITS,
     timeout: float = DEFAULT_TIMEOUT,
+    remote: str | None = None,
 ) -> Session:
     """Return a session of `program` under GDB; nothing runs before the first call on it.
 
     `map` is the layer map, or None for the one in the executable; `phase` the kind of step to
     follow; `audits` what to look into besides the numbers; `timeout` how many seconds the program
-    may take from one boundary to the next. Raises UsageError or MapError.
+    may take from one boundary to the next; `remote` the HOST:PORT of a GDB server that has the
+    program. Raises UsageError or MapError.
     """
     if Mode.TRAJECTORY in modes:
         raise UsageError("a session judges op by op: follow a trajectory with check().")
     keep_freed_memory()
     placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
-    return Session(LiveSource(placed, arguments, timeout, audits=audits), modes, audits)
+    return Session(
+        LiveSource(placed, arguments, timeout, audits=audits, remote=remote), modes, audits
+    )
 
 
 def check(
@@ -61,6 +66,7 @@ def check(
     modes: Collection[Mode] = (Mode.LOCAL,),
     audits: Collection[Audit] = ALL_AUDITS,
     timeout: float = DEFAULT_TIMEOUT,
+    remote: str | None = None,
     culprit: bool = True,
     heal: Sequence[str] = (),
 ) -> Report:
@@ -85,15 +91,24 @@ def check(
         modes=(Mode.LOCAL,) if side_by_side else modes,
         audits=audits,
         timeout=timeout,
+        remote=remote,
     ) as session:
         if side_by_side:
             return follow_steps(session, steps)
         accused = None
         if culprit:
-            accused = accuser(session, map=map, phase=phase, arguments=arguments, timeout=timeout)
+            accused = accuser(
+                session, map=map, phase=phase, arguments=arguments, timeout=timeout, remote=remote
+            )
         if heal:
             return heal_steps(session, steps, heal, accuse=accused)
-        return check_steps(session, steps, accuse=accused)
+        return with_limits(session, check_steps(session, steps, accuse=accused))
+
+
+def with_limits(session: Session, report: Report) -> Report:
+    """Return a report that says what could not be looked into in this program."""
+    left_out = session.source.left_out if isinstance(session.source, LiveSource) else ""
+    return replace(report, says=f"{report.says} {left_out}".strip()) if left_out else report
 
 
 def bisect(
@@ -105,6 +120,7 @@ def bisect(
     arguments: Sequence[str] = (),
     modes: Collection[Mode] = (Mode.LOCAL,),
     timeout: float = DEFAULT_TIMEOUT,
+    remote: str | None = None,
 ) -> Report:
     """Find a wrong step of `steps` after a right one, and return its report; see bisect_steps.
 
@@ -118,6 +134,7 @@ def bisect(
         modes=modes,
         audits=ALL_AUDITS - {Audit.POISON},
         timeout=timeout,
+        remote=remote,
     ) as session:
         return bisect_steps(session, steps)
 
@@ -129,6 +146,7 @@ def accuser(
     phase: str = MAIN_PHASE,
     arguments: Sequence[str] = (),
     timeout: float = DEFAULT_TIMEOUT,
+    remote: str | None = None,
 ) -> Accuse:
     """Return what finds the culprit of a wrong output, by running the session's program again."""
 
@@ -136,7 +154,9 @@ def accuser(
         if session.executable is None:
             return None
         placed = load_map(session.executable, None if map is None else Path(map), phase)
-        return accuse(LiveSource(placed, arguments, timeout), verdict, observation, timeout)
+        source = LiveSource(placed, arguments, timeout, remote=remote)
+        search_with = accuse if source.is_followed else accuse_writer
+        return search_with(source, verdict, observation, timeout)
 
     return search
 
@@ -151,6 +171,7 @@ def blame(
     phase: str = MAIN_PHASE,
     arguments: Sequence[str] = (),
     timeout: float = DEFAULT_TIMEOUT,
+    remote: str | None = None,
     debug_registers: bool = True,
 ) -> Blame:
     """Return who wrote `element`, such as `z1[3,17]`, in `step` until `op` was done.
@@ -160,7 +181,7 @@ def blame(
     UsageError or MapError, ProgramError and GdbError.
     """
     placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
-    source = LiveSource(placed, arguments, timeout)
+    source = LiveSource(placed, arguments, timeout, remote=remote)
     with closing(source):
         place = parse_place(element, placed.layer_map)
-        return writes_of(source, place, step, op, timeout, debug_registers)
+        return last_writes(source, place, step, op, timeout, debug_registers)

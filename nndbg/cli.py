@@ -18,7 +18,7 @@ from click.exceptions import Exit
 from rich.console import Console
 from rich.markup import escape
 
-from nndbg.api import accuser
+from nndbg.api import accuser, with_limits
 from nndbg.api import blame as find_writes
 from nndbg.api import open as open_session
 from nndbg.bisection import bisect_steps
@@ -47,6 +47,7 @@ from nndbg.parameters import (
     phase_option,
     program_argument,
     program_options,
+    remote_option,
     report_options,
     timeout_option,
 )
@@ -75,6 +76,7 @@ def run(
     map_file: Path | None,
     phase: str,
     timeout: float,
+    remote: str | None,
     step: int,
 ) -> None:
     """Walk through PROGRAM op by op on the screen. What follows `--` are its arguments."""
@@ -90,6 +92,7 @@ def run(
         # The screen shows verdicts, and no findings.
         audits=(Audit.WRITES,),
         timeout=timeout,
+        remote=remote,
     )
     run_screen(session, step)
 
@@ -105,6 +108,7 @@ def check(
     map_file: Path | None,
     phase: str,
     timeout: float,
+    remote: str | None,
     steps: range,
     until_first: bool,
     culprit: bool,
@@ -134,10 +138,18 @@ def check(
         modes=(Mode.LOCAL,) if side_by_side else _modes(mode),
         audits=audits,
         timeout=timeout,
+        remote=remote,
     )
     accuse = None
     if culprit:
-        accuse = accuser(session, map=map_file, phase=phase, arguments=arguments, timeout=timeout)
+        accuse = accuser(
+            session,
+            map=map_file,
+            phase=phase,
+            arguments=arguments,
+            timeout=timeout,
+            remote=remote,
+        )
     with session, progress_bar("steps", len(steps)) as advance:
         if side_by_side:
             report = follow_steps(session, steps, advance)
@@ -145,7 +157,7 @@ def check(
             report = heal_steps(session, steps, heal, advance, accuse)
         else:
             report = check_steps(session, steps, advance, until_first, accuse)
-    return _conclude(report, form, output)
+    return _conclude(with_limits(session, report), form, output)
 
 
 @commands.command(cls=ProgramCommand)
@@ -164,6 +176,7 @@ def bisect(
     map_file: Path | None,
     phase: str,
     timeout: float,
+    remote: str | None,
     steps: range,
     mode: str,
     form: str,
@@ -183,6 +196,7 @@ def bisect(
         modes=_modes(mode),
         audits=ALL_AUDITS - {Audit.POISON},
         timeout=timeout,
+        remote=remote,
     )
     with session, progress_bar("steps checked") as advance:
         report = bisect_steps(session, steps, advance)
@@ -225,6 +239,7 @@ def _conclude(report: Report, form: str, output: Path | None) -> ExitCode:
     help="Watch with the processor's debug registers, or by breakpoints on all stores.",
 )
 @timeout_option
+@remote_option
 @phase_option
 @map_option
 @click.pass_obj
@@ -237,6 +252,7 @@ def blame(
     form: str,
     debug_registers: bool,
     timeout: float,
+    remote: str | None,
     phase: str,
     map_file: Path | None,
 ) -> None:
@@ -253,6 +269,7 @@ def blame(
         phase=phase,
         arguments=arguments,
         timeout=timeout,
+        remote=remote,
         debug_registers=debug_registers,
     )
     sys.stdout.write(as_json(found) if form == "json" else as_text(found))

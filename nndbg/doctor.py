@@ -42,6 +42,7 @@ def examine() -> Iterator[Finding]:
     yield _debug_registers()
     yield _cpu()
     yield _tools()
+    yield _elsewhere()
     yield _terminal()
 
 
@@ -111,6 +112,21 @@ def _tools() -> Finding:
         Health.LIMITED,
         f"no {' and no '.join(missing)}",
         f"only ./build.sh needs it: apt-get install {packages}",
+    )
+
+
+def _elsewhere() -> Finding:
+    """Look for what programs of another machine need, here or there."""
+    needed = {"qemu-aarch64": "qemu-user", "gdb-multiarch": "gdb-multiarch"}
+    missing = [tool for tool in needed if shutil.which(tool) is None]
+    if not missing:
+        return Finding("AArch64", Health.GOOD, "its programs run here, in QEMU")
+    return Finding(
+        "AArch64",
+        Health.LIMITED,
+        f"no {' and no '.join(missing)}",
+        "only programs built for AArch64 need it: "
+        f"apt-get install {' '.join(needed[tool] for tool in missing)}",
     )
 
 

@@ -6,6 +6,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from elftools.elf.sections import SymbolTableSection
 from nndbg.errors import UsageError
 
 _SHF_EXECINSTR = 0x4
+_PF_W = 0x2
 # What the parsers of ELF and DWARF raise on damaged files, by intention and otherwise.
 DAMAGE = (
     ELFError,
@@ -32,6 +34,16 @@ DAMAGE = (
     struct.error,
 )
 _NT_STAPSDT = 3
+
+
+class Machine(StrEnum):
+    """What a program is built for."""
+
+    X86_64 = "x86-64"
+    AARCH64 = "AArch64"
+
+
+_MACHINES = {"EM_X86_64": Machine.X86_64, "EM_AARCH64": Machine.AARCH64}
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,7 @@ class Executable:
     ambiguous: frozenset[str]
     probes: tuple[Probe, ...]
     code: tuple[range, ...]
+    machine: Machine = Machine.X86_64
 
     def section(self, name: str) -> bytes | None:
         """Return the contents of section `name`, None where there is none."""
@@ -119,6 +132,7 @@ class Executable:
     def function_at(self, address: int) -> Symbol | None:
         """Return the function, or the last label without a dot, at or before `address`.
 
+        A label with a dot is a local one of NASM's; with a size it is a compiler's `f.part.0`.
         None where `address` is not in the program's own code.
         """
         if not any(address in section for section in self.code):
@@ -156,12 +170,31 @@ class Executable:
         return bool(self._lines[0])
 
     @cached_property
+    def read_only(self) -> tuple[tuple[int, bytes], ...]:
+        """What is loaded from the file and never written, by first address."""
+        return tuple((address, data) for address, data, flags in self._loaded if not flags & _PF_W)
+
+    @cached_property
+    def loaded(self) -> tuple[range, ...]:
+        """The addresses that the program has from its beginning, those that hold zeros too."""
+        with self.path.open("rb") as stream:
+            return tuple(
+                range(segment["p_vaddr"], segment["p_vaddr"] + segment["p_memsz"])
+                for segment in ELFFile(stream).iter_segments("PT_LOAD")
+            )
+
+    @cached_property
     def _contents(self) -> tuple[tuple[int, bytes], ...]:
         """What is loaded from the file, by first address."""
+        return tuple((address, data) for address, data, _ in self._loaded)
+
+    @cached_property
+    def _loaded(self) -> tuple[tuple[int, bytes, int], ...]:
+        """What is loaded from the file: first address, contents, flags of the segment."""
         with self.path.open("rb") as stream:
             try:
                 return tuple(
-                    (segment["p_vaddr"], bytes(segment.data()))
+                    (segment["p_vaddr"], bytes(segment.data()), segment["p_flags"])
                     for segment in ELFFile(stream).iter_segments("PT_LOAD")
                 )
             except DAMAGE as error:
@@ -172,7 +205,11 @@ class Executable:
     @cached_property
     def _functions(self) -> tuple[list[int], list[Symbol]]:
         code = sorted(
-            (s for s in self.symbols.values() if s.is_code and "." not in s.name.lstrip(".")),
+            (
+                symbol
+                for symbol in self.symbols.values()
+                if symbol.is_code and (symbol.size or "." not in symbol.name.lstrip("."))
+            ),
             key=lambda s: (s.address, s.is_global, s.size),
         )
         return [s.address for s in code], code
@@ -191,11 +228,11 @@ class Executable:
 
 
 def read_executable(path: Path) -> Executable:
-    """Read `path`. Raises UsageError when it is missing, unreadable or not an x86-64 executable."""
+    """Read `path`. Raises UsageError when it is missing, unreadable or no program of a Machine."""
     try:
         with path.open("rb") as stream:
             elf = ELFFile(stream)
-            _require_runnable(path, elf)
+            machine = _machine(path, elf)
             symbols, ambiguous = _symbols(elf)
             return Executable(
                 path=path.resolve(),
@@ -209,6 +246,7 @@ def read_executable(path: Path) -> Executable:
                     for section in elf.iter_sections()
                     if section["sh_flags"] & _SHF_EXECINSTR
                 ),
+                machine=machine,
             )
     except FileNotFoundError as error:
         raise UsageError(
@@ -232,14 +270,17 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _require_runnable(path: Path, elf: ELFFile) -> None:
+def _machine(path: Path, elf: ELFFile) -> Machine:
+    """Return what it is built for. Raises UsageError where it cannot be run, or not by us."""
     kind, machine = elf["e_type"], elf["e_machine"]
     if kind not in ("ET_EXEC", "ET_DYN"):
         raise UsageError(
             f"{path}: an ELF file of type {kind}, not an executable. Link it, then name the result."
         )
-    if machine != "EM_X86_64":
-        raise UsageError(f"{path}: built for {machine}, and nndbg debugs x86-64 programs.")
+    if machine not in _MACHINES or elf.elfclass != 64 or not elf.little_endian:
+        known = " and ".join(_MACHINES.values())
+        raise UsageError(f"{path}: built for {machine}, and nndbg debugs {known} programs.")
+    return _MACHINES[machine]
 
 
 def _symbols(elf: ELFFile) -> tuple[dict[str, Symbol], set[str]]:

@@ -42,6 +42,10 @@ class GdbError(NndbgError):
     exit_code = ExitCode.PROGRAM
 
 
+class RunOnceError(GdbError):
+    """The program was run, and whoever runs it does so only once."""
+
+
 class InterruptedByUser(NndbgError):  # noqa: N818 - what happened is an interrupt, not an error
     """The user asked to stop while the program was running."""
 

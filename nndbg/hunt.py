@@ -9,7 +9,7 @@ from nndbg.ahead import in_order, one_thread_each
 from nndbg.compare import Verdict
 from nndbg.crash import Crash
 from nndbg.diagnose import Diagnosis
-from nndbg.errors import GdbError, ProgramError
+from nndbg.errors import GdbError, ProgramError, RunOnceError
 from nndbg.finding import Audit, Finding
 from nndbg.layermap import place_map
 from nndbg.ledger import Observation, StepRecord
@@ -62,6 +62,8 @@ def check_steps(
     if Audit.POISON in session.audits and not session.heals:
         try:
             run.poison(error)
+        except RunOnceError as problem:
+            run.leave_out(f"No step was run again with poison: {problem}.")
         except GdbError as problem:
             error = error or str(problem)
     return run.report(error, crash, run.culprit(accuse) if accuse is not None else None)
@@ -142,6 +144,10 @@ class _Run:
             return
         made = self._made if step == self._steps[0] else {}
         self._findings += run_poisoned(self._session, step, self._verdicts, made, error)
+
+    def leave_out(self, says: str) -> None:
+        """Take note of what could not be looked into."""
+        self._says = f"{self._says} {says}".strip()
 
     def culprit(self, accuse: Accuse) -> Culprit | None:
         """Return who made the first wrong output; the session is over."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nndbg.culprit import Write, parse_place
 from nndbg.culprit.watch import Watch
+from nndbg.elf import Machine
 from nndbg.errors import GdbError, NndbgError, ProgramError, UsageError
 from nndbg.inferior import LiveSource
 from nndbg.ledger import Observation
@@ -44,6 +45,11 @@ def back_to_write(
     source = session.source
     if not isinstance(source, LiveSource):
         raise UsageError("a write can only be searched for in a program that runs under GDB.")
+    if source.executable.machine is not Machine.X86_64:
+        raise UsageError(
+            f"this program is built for {source.executable.machine}, of which nndbg decodes no "
+            "instructions: `nndbg blame` tells who wrote the element in one op."
+        )
     here, capture = session.here, session.capture
     assert capture is not None
     place = parse_place(element, session.layer_map)

@@ -72,6 +72,7 @@ def program_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what every command that runs a program takes."""
     for option in (
         timeout_option,
+        remote_option,
         phase_option,
         map_option,
         program_argument("./mnist"),
@@ -110,6 +111,11 @@ timeout_option = click.option(
     show_default=True,
     metavar="SECONDS",
     help="How long the program may take from one boundary to the next.",
+)
+remote_option = click.option(
+    "--remote",
+    metavar="HOST:PORT",
+    help="Where a gdbserver has the program, for one that runs on another machine.",
 )
 STEP_NUMBER = click.IntRange(0, 2**63 - 1)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from elftools.dwarf.compileunit import CompileUnit
 from elftools.dwarf.die import DIE
 from elftools.dwarf.dwarf_expr import DWARFExprParser
 from elftools.elf.elffile import ELFFile
@@ -68,6 +69,7 @@ class Variables:
     def __init__(self, path: Path) -> None:
         """Read the DWARF of `path`; where there is none, it has no variables."""
         self._found: dict[str, tuple[int, DIE]] = {}
+        self._units: tuple[CompileUnit, ...] = ()
         # Types are read when they are asked for, so the file stays mapped.
         with path.open("rb") as file:
             contents = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -75,11 +77,29 @@ class Variables:
             elf = ELFFile(cast(IO[bytes], contents))
             if elf.has_dwarf_info():
                 self._found = dict(_statics(elf))
+                self._units = tuple(elf.get_dwarf_info().iter_CUs())
         except DAMAGE:
             self._found = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._found)
+
+    def placeless(self, name: str) -> str | None:
+        """Return in words why the variable `name` of the DWARF has no address; None: there is none.
+
+        Such are locals, and what a compiler keeps in registers or does without.
+        """
+        if name in self._found:
+            return None
+        with suppress(*DAMAGE):
+            for unit in self._units:
+                for die, function in _everywhere(unit.get_top_DIE(), ""):
+                    if die.tag == "DW_TAG_variable" and _name(die) == name:
+                        of = f" of {function}" if function else ""
+                        if {"DW_AT_location", "DW_AT_const_value"} & die.attributes.keys():
+                            return f"is a variable{of} in registers or on the stack"
+                        return f"is a variable{of} that the compiler did away with"
+        return None
 
     def leaves(self, name: str) -> Iterator[tuple[str, Variable]]:
         """Yield a variable and, of a record, its members and theirs instead, by what C calls them.
@@ -126,6 +146,14 @@ class Variables:
         else:
             address += offset
         return _described(address, tuple(hops), _bare(kind))
+
+
+def _everywhere(die: DIE, function: str) -> Iterator[tuple[DIE, str]]:
+    """Yield everything below `die`, with the name of the function that it is in."""
+    for inner in die.iter_children():
+        yield inner, function
+        is_function = inner.tag == "DW_TAG_subprogram"
+        yield from _everywhere(inner, _name(inner) if is_function else function)
 
 
 def _described(address: int, hops: tuple[int, ...], kind: DIE) -> Variable:

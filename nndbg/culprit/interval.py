@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nndbg.capture import Capture
 from nndbg.inferior import LiveSource
-from nndbg.inferior.memory import Memory
+from nndbg.inferior.memory import ProcessMemory
 from nndbg.inferior.ptrace import FIELD, Registers, end, set_registers
 from nndbg.inferior.template import TRAP, End, Ended, Template, take_over
 
@@ -46,7 +46,7 @@ class Interval:
         self._steps = {address + self.offset for address in self.placed.step}
         near = next(iter(self._steps))
         self._program, self._base = take_over(source.inferior, near)
-        self._memory = Memory(self._program.pid)
+        self._memory = ProcessMemory(self._program.pid)
         self._original = {
             at: bytes(self._memory.read(at, 1)) for at in self._steps | self._ops_at.keys()
         }

@@ -16,7 +16,7 @@ from nndbg.culprit.amendments.coding import Change
 from nndbg.culprit.amendments.patch import Patch, patch_for
 from nndbg.culprit.code import Code
 from nndbg.culprit.goal import Goal
-from nndbg.inferior.memory import Memory
+from nndbg.inferior.memory import ProcessMemory
 from nndbg.inferior.ptrace import FIELD, reap, set_registers
 from nndbg.inferior.template import TRAP, Copy, End, Template, Watchdog
 
@@ -126,7 +126,7 @@ class Trials:
         """
         patch = patch or Patch({})
         copy = self.template.copy()
-        memory = Memory(copy.pid)
+        memory = ProcessMemory(copy.pid)
         moved = {new: old for old, new in patch.moved.items()}
         own = {a: code for start, code in patch.writes.items() for a in (start,)}
         found: dict[int, None] = {}

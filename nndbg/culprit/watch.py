@@ -369,10 +369,7 @@ def writes_of(
     machine has no debug registers, or `debug_registers` says so, the stores of the functions that
     the step runs are watched instead. Raises UsageError where there is no such op or element.
     """
-    until = op or _owner(source, place, step)
-    if source.layer_map.op(until) is None:
-        known = ", ".join(o.name for o in source.layer_map.ops)
-        raise UsageError(f"the layer map has no op {op}. It has: {known}.")
+    until = end_of_watch(source, place, step, op)
     try:
         watch = Watch(source, step, place, until, timeout, debug_registers)
         watch.follow()
@@ -391,6 +388,18 @@ def writes_of(
         value=watch.value,
         notes=tuple(watch.notes),
     )
+
+
+def end_of_watch(source: LiveSource, place: Place, step: int, op: str | None) -> str:
+    """Return `op`, or without one the first of the step that has the buffer as an output.
+
+    Raises UsageError where there is no such op.
+    """
+    until = op or _owner(source, place, step)
+    if source.layer_map.op(until) is None:
+        known = ", ".join(o.name for o in source.layer_map.ops)
+        raise UsageError(f"the layer map has no op {op}. It has: {known}.")
+    return until
 
 
 def _owner(source: LiveSource, place: Place, step: int) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from nndbg.crash import Crash
 from nndbg.decode import Access, Disassembly, Instruction, decode, features, part
+from nndbg.elf import Machine
 from nndbg.errors import GdbError, ProgramError
 from nndbg.inferior.process import Inferior, Stop
 from nndbg.inferior.whereabouts import Whereabouts, count, is_canonical
@@ -36,7 +37,27 @@ def explain(inferior: Inferior, stop: Stop, places: Places | None) -> Crash:
 
     `places` has the buffers as they were when they were last seen.
     """
-    return _Scene(inferior, stop, places).crash()
+    mappings = inferior.mappings()
+    if inferior.executable.machine is not Machine.X86_64 or mappings is None:
+        return _plain(inferior, stop)
+    return _Scene(inferior, stop, places, mappings).crash()
+
+
+def _plain(inferior: Inferior, stop: Stop) -> Crash:
+    """Return where the program crashed, where its registers and mappings tell us nothing."""
+    executable = inferior.executable
+    function, line = executable.function_at(stop.address), executable.line_at(stop.address)
+    return Crash(
+        signal=stop.signal or "",
+        address=stop.address,
+        function=function.name if function else None,
+        file=line.file if line else None,
+        line=line.line if line else None,
+        instruction=inferior.disassembled(stop.address),
+        operand=None,
+        says="why cannot be told of a program that runs in an emulator or at a server without "
+        "files.",
+    )
 
 
 @dataclass(frozen=True)
@@ -50,7 +71,9 @@ class _Site:
 class _Scene:
     """The program as it stands at the signal."""
 
-    def __init__(self, inferior: Inferior, stop: Stop, places: Places | None) -> None:
+    def __init__(
+        self, inferior: Inferior, stop: Stop, places: Places | None, mappings: str
+    ) -> None:
         self._inferior = inferior
         self._signal = stop.signal or ""
         self._offset = inferior.load_offset
@@ -58,7 +81,7 @@ class _Scene:
         self._registers = inferior.general_registers()
         self._fault = inferior.fault()
         self._where = Whereabouts(
-            inferior.pid, inferior.executable, self._offset, places, self._registers["rsp"]
+            mappings, inferior.executable, self._offset, places, self._registers["rsp"]
         )
 
     def crash(self) -> Crash:

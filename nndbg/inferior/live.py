@@ -10,7 +10,8 @@ from types import MappingProxyType
 from nndbg.audit import RegisterAudit, Standing
 from nndbg.capture import Capture, Flat
 from nndbg.crash import Crash, CrashError
-from nndbg.errors import ProgramError
+from nndbg.elf import Machine
+from nndbg.errors import GdbError, ProgramError, RunOnceError
 from nndbg.finding import Audit, Finding
 from nndbg.inferior.crash import SIGNALS, explain
 from nndbg.inferior.passages import Passages, Registers, Sight
@@ -30,7 +31,8 @@ class LiveSource:
 
     `timeout` is how many seconds the program may take from one boundary to the next. While it
     sweeps it stops only where a buffer would be overwritten within the step, and at the last op;
-    the captures of the ops before are then those of the next stop, and nothing is audited.
+    the captures of the ops before are then those of the next stop, and nothing is audited. `remote`
+    is the HOST:PORT of a GDB server that has the program, None where it runs on this machine.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class LiveSource:
         timeout: float = 30.0,
         gdb: str = "gdb",
         audits: Collection[Audit] = (),
+        remote: str | None = None,
     ) -> None:
         self.layer_map = placed.layer_map
         self.executable = placed.executable
@@ -47,6 +50,8 @@ class LiveSource:
         self._arguments = tuple(arguments)
         self._timeout = timeout
         self._gdb = gdb
+        self.remote = remote
+        self._has_run = False
         self._audit = RegisterAudit(placed.executable, audits)
         self._inferior: Inferior | None = None
         self._stops = 0
@@ -132,7 +137,13 @@ class LiveSource:
     def launch(self) -> Inferior:
         """Start the program anew and leave it before its first instruction."""
         self.close()
-        self._inferior = Inferior(self.executable, self._arguments, self._gdb)
+        try:
+            self._inferior = Inferior(self.executable, self._arguments, self._gdb, self.remote)
+        except GdbError as error:
+            if self.remote is not None and self._has_run:
+                raise RunOnceError(str(error)) from error
+            raise
+        self._has_run = True
         return self._inferior
 
     def sweep(self, on: bool) -> None:
@@ -251,6 +262,21 @@ class LiveSource:
     def inferior(self) -> Inferior:
         """The program where it stands, for those who look closer than from stop to stop."""
         return self._running
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether the program's instructions can be decoded, and run one by one."""
+        return self.remote is None and self.executable.machine is Machine.X86_64
+
+    @property
+    def left_out(self) -> str:
+        """What the audits do not look into, and why; empty where that is nothing."""
+        if not self._audit or self.executable.machine is Machine.X86_64:
+            return ""
+        return (
+            f"The program is built for {self.executable.machine}: nndbg decodes only "
+            f"{Machine.X86_64}, and has not audited its registers."
+        )
 
     @property
     def placed(self) -> PlacedMap:

@@ -1,10 +1,10 @@
-"""The program's memory, read and written through the kernel while the program is stopped."""
+"""The program's memory while it is stopped, through the kernel where the program runs here."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,23 @@ class _Stretch(ctypes.Structure):
     _fields_ = (("address", ctypes.c_void_p), ("size", ctypes.c_size_t))
 
 
-class Memory:
+class Memory(Protocol):
+    """What a program has in its memory; addresses as loaded."""
+
+    def read(self, address: int, size: int) -> memoryview:
+        """Return `size` bytes at `address`, read-only.
+
+        Raises ProgramError where they are not mapped.
+        """
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write `data` at `address`. Raises ProgramError where that is not mapped."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class ProcessMemory:
     """The memory of one process: a thousand times faster than memory in MI records."""
 
     def __init__(self, pid: int) -> None:

@@ -92,6 +92,17 @@ class Conversation:
             raise GdbError(f"GDB refused {text!r}: {(answer['payload'] or {}).get('msg', '')}")
         return answer["payload"] or {}
 
+    def send(self, text: str) -> None:
+        """Send an MI command and await no answer; from any thread."""
+        with suppress(OSError):
+            self._stdin.write(f"{text}\n".encode())
+
+    def console(self, text: str, timeout: float = 10.0) -> str:
+        """Send a command of GDB's command line, which has no quotes; return what GDB says to it."""
+        self._talk.clear()
+        self.command(f'-interpreter-exec console "{text}"', timeout)
+        return self.talk
+
     def event(self, names: Sequence[str], timeout: float) -> Record | None:
         """Return the next asynchronous record called one of `names`, None after `timeout` s."""
         return self._await(lambda r: r["type"] == "notify" and r["message"] in names, timeout)
@@ -144,7 +155,8 @@ class Conversation:
                 self._talk.append(line)
             elif not line.startswith((b"=breakpoint-modified", b"*running", b"(gdb)")):
                 record = parse_record(line.decode(errors="replace").rstrip("\r"))
-                if record["type"] in ("result", "notify"):
+                # An answer without a token is to what was only sent.
+                if record["type"] == "notify" or record.get("token") is not None:
                     self._records.append(record)
 
     def _overhear(self, data: bytes) -> None:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import re
 import signal
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from nndbg.elf import Executable
 from nndbg.errors import GdbError, InterruptedByUser, ProgramError
 from nndbg.inferior.memory import Memory
 from nndbg.inferior.mi import Conversation
 from nndbg.inferior.record import Record
+from nndbg.inferior.target import target_of
 from nndbg.inferior.terminal import Terminal
 
-_AT_NULL, _AT_ENTRY = 0, 9
 # What a signal needs to reach the program and come back as a stop, in seconds.
 _INTERRUPT_LIMIT = 5.0
 
@@ -30,8 +28,6 @@ GENERAL = (
     "rip",
 )
 _REPEATED = re.compile(r"(-?\w+) <repeats (\d+) times>|(-?\w+)")
-
-_PLAIN = re.compile(r"[\w./=:,+-]+", re.ASCII)
 
 _SETTINGS = (
     "mi-async on",
@@ -74,15 +70,6 @@ class Fault:
     address: int
 
 
-def _unbroken(argument: str) -> str:
-    """Return what stands for `argument`, in as many bytes, until the program runs.
-
-    GDB quotes arguments as for a shell, and without one does not unquote them: it breaks them at
-    white space and drops empty ones.
-    """
-    return argument if _PLAIN.fullmatch(argument) else "x" * max(1, len(os.fsencode(argument)))
-
-
 def _unrolled(text: str) -> list[str]:
     """Return the elements of an array as GDB prints it: `{1, 0 <repeats 7 times>}`."""
     return [
@@ -99,97 +86,54 @@ class Inferior:
     """
 
     def __init__(
-        self, executable: Executable, arguments: Sequence[str] = (), gdb: str = "gdb"
+        self,
+        executable: Executable,
+        arguments: Sequence[str] = (),
+        gdb: str = "gdb",
+        remote: str | None = None,
     ) -> None:
         """Start the program and stop it before its first instruction.
 
-        Raises GdbError when GDB cannot be had, ProgramError when the program cannot be started.
+        `remote` is the HOST:PORT of a GDB server, None for this machine. Raises GdbError when GDB
+        or the server cannot be had, ProgramError when the program cannot be started, UsageError
+        when the server has another one.
         """
         self.executable = executable
         self.terminal = Terminal()
         self._interrupting = False
-        self._pid: int | None = None
-        self._memory: Memory | None = None
         self._conversation: Conversation | None = None
+        self._target = target_of(executable, arguments, gdb, remote)
         options = [word for setting in _SETTINGS for word in ("-iex", f"set {setting}")]
         try:
             self._conversation = Conversation(
-                gdb, [*options, "--args", str(executable.path), *map(_unbroken, arguments)]
+                self._target.gdb, [*options, *self._target.command_line]
             )
             self._conversation.listen(self.terminal.descriptor, self.terminal.hear)
-            self._start()
-            self._mend_arguments(arguments)
+            self._target.start(self._conversation, self.terminal)
+            self.load_offset = self._target.entry() - executable.entry if executable.is_pie else 0
         except BaseException:
             self.close()
             raise
 
     @property
     def pid(self) -> int:
-        """The program's process number."""
-        if self._pid is None:
-            raise ProgramError("the program is not running.")
-        return self._pid
+        """The program's process number. Raises ProgramError where it runs somewhere else."""
+        return self._target.pid
 
     @property
     def memory(self) -> Memory:
         """The program's memory; addresses as loaded."""
-        if self._memory is None:
-            raise ProgramError("the program is not running.")
-        return self._memory
+        return self._target.memory
+
+    def mappings(self) -> str | None:
+        """Return what is mapped, as `/proc/PID/maps` says it; None where nobody does."""
+        return self._target.mappings()
 
     @property
     def _gdb(self) -> Conversation:
         if self._conversation is None:
             raise GdbError("the session is closed.")
         return self._conversation
-
-    def _start(self) -> None:
-        self._gdb.command(f"-inferior-tty-set {self.terminal.path}")
-        try:
-            self._gdb.command('-interpreter-exec console "starti"')
-        except GdbError as error:
-            raise ProgramError(
-                f"{self.executable.path}: GDB cannot start it: {self._last_words() or error} "
-                "Is it executable, and built for this machine?"
-            ) from error
-        started = self._gdb.event(["thread-group-started"], _INTERRUPT_LIMIT)
-        if started is None or self._gdb.event(["stopped"], _INTERRUPT_LIMIT) is None:
-            raise GdbError("GDB did not say that the program started. `nndbg doctor` tells more.")
-        self._pid = int(started["payload"]["pid"])
-        self._memory = Memory(self._pid)
-        self.load_offset = self._offset() if self.executable.is_pie else 0
-
-    def _last_words(self) -> str:
-        lines = self._gdb.talk.splitlines()
-        return lines[-1].rstrip(".") + "." if lines else ""
-
-    def _mend_arguments(self, arguments: Sequence[str]) -> None:
-        """Write the arguments that GDB would have broken up where the program finds them.
-
-        Before the first instruction the stack pointer points to argc, then to the addresses of the
-        arguments; each stand-in is as long as what it stands for. Source: System V ABI, AMD64
-        supplement, section 3.4.1.
-        """
-        if all(_unbroken(argument) == argument for argument in arguments):
-            return
-        answer = self._gdb.command("-data-evaluate-expression (long)$sp")
-        stack = int(answer["value"]) % (1 << 64)
-        for index, argument in enumerate(arguments):
-            if _unbroken(argument) != argument:
-                # argc, then argv[0], which is the program itself.
-                slot = self.memory.read(stack + 8 * (index + 2), 8)
-                address = int.from_bytes(slot, "little")
-                self.memory.write(address, os.fsencode(argument) + b"\0")
-
-    def _offset(self) -> int:
-        """Return how far a position-independent program was moved: AT_ENTRY says where it is."""
-        auxv = Path(f"/proc/{self.pid}/auxv").read_bytes()
-        for key, value in struct.iter_unpack("<QQ", auxv):
-            if key == _AT_ENTRY:
-                return int(value) - self.executable.entry
-            if key == _AT_NULL:
-                break
-        raise ProgramError("the kernel does not say where the program was loaded.")
 
     def break_at(self, address: int, once: bool = False) -> int:
         """Set a breakpoint at an address as linked; returns its number. `once`: for one stop."""
@@ -211,6 +155,11 @@ class Inferior:
         if "hw-awpt" not in answer:
             raise GdbError("GDB has no hardware watchpoint here. `nndbg doctor` tells more.")
         return int(answer["hw-awpt"]["number"])
+
+    def watch_by_stepping(self, address: int, size: int) -> None:
+        """Have GDB run the program step by step and stop behind what changes so many bytes."""
+        self._gdb.command("-gdb-set can-use-hw-watchpoints 0")
+        self._gdb.command(f'-break-watch "*({_INTEGERS[size]} *) {address:#x}"')
 
     def delete(self, number: int) -> None:
         """Take a breakpoint or watchpoint back."""
@@ -265,9 +214,10 @@ class Inferior:
 
         Only `close`, `memory` and `pid` serve afterwards.
         """
-        self._signal(signal.SIGSTOP)
+        pid = self.pid
+        os.kill(pid, signal.SIGSTOP)
         self._gdb.command("-target-detach")
-        return self.pid
+        return pid
 
     def enable(self, breakpoints: Iterable[int], on: bool = True) -> None:
         """Enable, or disable, breakpoints by number."""
@@ -292,12 +242,12 @@ class Inferior:
     def interrupt(self) -> None:
         """Stop the running program; may be called from any thread."""
         self._interrupting = True
-        self._signal(signal.SIGINT)
+        self._target.interrupt()
 
     def _wait(self, timeout: float) -> Stop:
         record = self._gdb.event(["stopped"], timeout)
         if record is None:
-            self._signal(signal.SIGINT)
+            self._target.interrupt()
             record = self._gdb.event(["stopped"], _INTERRUPT_LIMIT)
             if record is None:
                 raise GdbError("the program runs and cannot be interrupted; it is killed.")
@@ -326,7 +276,7 @@ class Inferior:
             thread=payload.get("thread-id", ""),
         )
         if stop.is_exit:
-            self._pid = None
+            self._target.ended()
             self.terminal.drain()
         return stop
 
@@ -349,6 +299,22 @@ class Inferior:
             if values.get(number, "").startswith("0x")
         }
 
+    def disassembled(self, address: int) -> str:
+        """Return the instruction at an address as linked in GDB's words, empty where none is."""
+        lines = self.listing(address, address + 1)
+        return lines[0][1] if lines else ""
+
+    def listing(self, start: int, end: int) -> list[tuple[int, str]]:
+        """Return the instructions that begin in a stretch, as linked, in GDB's words."""
+        begin, stop = start + self.load_offset, end + self.load_offset
+        with suppress(GdbError):
+            answer = self._gdb.command(f"-data-disassemble -s {begin:#x} -e {stop:#x} -- 0")
+            return [
+                (int(line["address"], 16) - self.load_offset, " ".join(str(line["inst"]).split()))
+                for line in answer["asm_insns"]
+            ]
+        return []
+
     def describe(self, address: int) -> str:
         """Return a place in words: `dense (asm/dense.asm:42) at 0x401234`."""
         function = self.executable.function_at(address)
@@ -356,19 +322,9 @@ class Inferior:
         name = function.name if function else "unknown code"
         return f"{name}{f' ({line})' if line else ''} at {address:#x}"
 
-    def _signal(self, number: int) -> None:
-        pid = self._pid
-        if pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-
     def close(self) -> None:
         """Kill the program and end GDB."""
-        self._signal(signal.SIGKILL)
-        self._pid = None
-        if self._memory is not None:
-            self._memory.close()
-            self._memory = None
+        self._target.close()
         if self._conversation is not None:
             self._conversation.close()
             self._conversation = None

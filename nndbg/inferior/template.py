@@ -20,7 +20,7 @@ from pathlib import Path
 
 from nndbg.errors import ProgramError
 from nndbg.inferior import ptrace
-from nndbg.inferior.memory import Memory
+from nndbg.inferior.memory import ProcessMemory
 from nndbg.inferior.process import Inferior
 from nndbg.inferior.ptrace import FIELD
 
@@ -144,7 +144,7 @@ class Copy:
 
     def write(self, address: int, data: bytes) -> None:
         """Write memory, code as well. Raises ProgramError where that is not possible."""
-        memory = Memory(self.pid)
+        memory = ProcessMemory(self.pid)
         try:
             memory.write(address, data)
         finally:
@@ -205,7 +205,7 @@ class Template:
 
     def __init__(self, pid: int, registers: ctypes.Array[ctypes.c_uint64], base: int) -> None:
         self.pid = pid
-        self.memory = Memory(pid)
+        self.memory = ProcessMemory(pid)
         self.registers = registers
         self.base = base
         self._call = ptrace.Registers(*registers)
@@ -317,7 +317,7 @@ def _inject(program: Copy, number: int, *arguments: int) -> int:
     ctypes.memmove(before, program.registers, ctypes.sizeof(before))
     call = program.registers
     at = call[FIELD["rip"]]
-    memory = Memory(program.pid)
+    memory = ProcessMemory(program.pid)
     try:
         original = bytes(memory.read(at, len(_SYSCALL)))
         memory.write(at, _SYSCALL)

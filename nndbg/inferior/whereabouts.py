@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from nndbg.elf import Executable
 from nndbg.places import Places
@@ -31,16 +30,22 @@ class _Mapping:
 class Whereabouts:
     """The address space of a program at one stop; addresses as loaded.
 
-    `places` has the buffers, None where nothing is known of them yet.
+    `mappings` is the text of `/proc/PID/maps`; `places` has the buffers, None where nothing is
+    known of them yet.
     """
 
     def __init__(
-        self, pid: int, executable: Executable, load_offset: int, places: Places | None, stack: int
+        self,
+        mappings: str,
+        executable: Executable,
+        load_offset: int,
+        places: Places | None,
+        stack: int,
     ) -> None:
         self._executable = executable
         self._offset = load_offset
         self._places = places
-        self._mappings = _mappings(pid)
+        self._mappings = _mappings(mappings)
         self._stack = stack
 
     def rights(self, address: int) -> str | None:
@@ -93,10 +98,10 @@ def count(size: int) -> str:
     return f"{size} byte{'' if size == 1 else 's'}"
 
 
-def _mappings(pid: int) -> tuple[_Mapping, ...]:
+def _mappings(text: str) -> tuple[_Mapping, ...]:
     """Return what is mapped. Source: proc_pid_maps(5)."""
     found: list[_Mapping] = []
-    for line in Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines():
+    for line in text.splitlines():
         span, rights, _offset, _device, _inode, *name = line.split(maxsplit=5)
         start, end = (int(part, 16) for part in span.split("-"))
         found.append(_Mapping(start, end, rights, name[0] if name else ""))

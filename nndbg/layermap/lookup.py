@@ -1,4 +1,4 @@
-"""Finds the variables that a map names in an executable: by symbol, or as C would call them."""
+"""Finds the variables of a map in an executable: by symbol, address, or as C would call them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from nndbg.layermap.model import DTYPES, LayerMap
 from nndbg.variables import Variable, VariableError, Variables
 
 SECTION = ".nndbg"
+_ADDRESS = re.compile(r"\*0x[0-9a-fA-F]{1,16}")
 _LARGEST_ELEMENT = 8
 _OFFSET = re.compile(r"(?P<name>[^+]+)\+(?P<offset>0x[0-9a-fA-F]{1,8}|\d{1,9})")
 
@@ -70,6 +71,11 @@ class Lookup:
         symbol = self.executable.symbols.get(name)
         program = self.executable.path.name
         if symbol is None:
+            if why := self.variables.placeless(name):
+                raise MapError(
+                    f"{self.map.at(*key)}: {program} has no symbol {name}, which {why}. Make it "
+                    "global or static and the compiler keep it: build with -O0, or say `volatile`."
+                )
             close = get_close_matches(name, self.executable.symbols, n=1)
             hint = f" Did you mean {close[0]}?" if close else " Is the program stripped?"
             raise MapError(f"{self.map.at(*key)}: {program} has no symbol {name}.{hint}")
@@ -81,10 +87,12 @@ class Lookup:
         return symbol
 
     def data(self, key: tuple[str | int, ...], name: str) -> Data:
-        """Return the variable `name`: a symbol, or what C would call it by the DWARF.
+        """Return the variable `name`: a symbol, an address, or what C calls it by the DWARF.
 
         With `+BYTES` behind it, what lies so many bytes behind its beginning.
         """
+        if _ADDRESS.fullmatch(name):
+            return self.addressed(key, int(name[1:], 16))
         if name not in self.executable.symbols and (match := _OFFSET.fullmatch(name)):
             return self.behind(key, self.data(key, match["name"]), match["name"], match["offset"])
         if name not in self.executable.symbols and (found := self.declared(key, name)):
@@ -135,6 +143,17 @@ class Lookup:
         NASM gives a symbol that is not global the size of its first element.
         """
         return 0 if symbol.is_global or symbol.size > _LARGEST_ELEMENT else symbol.size
+
+    def addressed(self, key: tuple[str | int, ...], address: int) -> Data:
+        """Return what lies at an address, as linked, up to where nothing is loaded any more."""
+        room = next((span for span in self.executable.loaded if address in span), None)
+        if room is None:
+            raise MapError(
+                f"{self.map.at(*key)}: {self.executable.path.name} has nothing at {address:#x}. "
+                "`readelf -l` shows what it loads where."
+            )
+        is_code = any(address in section for section in self.executable.code)
+        return Data(Place(address), room.stop - address, is_code)
 
     def declared(self, key: tuple[str | int, ...], name: str) -> Data | None:
         """Return the variable as the DWARF has it, None where `name` is not of its kind."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from nndbg.decode import Disassembly
-from nndbg.elf import Executable
+from nndbg.elf import Executable, Machine
 from nndbg.errors import MapError, UsageError
 from nndbg.layermap.lookup import SECTION, Lookup, Place
 from nndbg.layermap.model import DTYPES, Boundary, Buffer, LayerMap, Op, Size
@@ -270,7 +270,20 @@ class _Placer:
             for b in self.map.buffers.values()
             if b.held is not None
         ]
+        for key, boundary in wanted:
+            self.require_decoder(key, boundary)
         return wanted
+
+    def require_decoder(self, key: tuple[str | int, ...], boundary: Boundary) -> None:
+        """Raise MapError where a boundary takes instructions or registers that nobody can read."""
+        machine = self.executable.machine
+        takes = boundary.form == "return" or boundary.call or key[0] == "buffers"
+        if takes and machine is not Machine.X86_64:
+            raise MapError(
+                f"{self.map.at(*key)}: {boundary}: only the instructions and registers of "
+                f"{Machine.X86_64} are known, and {self.executable.path.name} is built for "
+                f"{machine}. Name a probe, a label (enter:LABEL), FILE:LINE or *0xADDR."
+            )
 
     def returns(self, key: tuple[str | int, ...], boundary: Boundary) -> Returns:
         name = str(boundary.target[0])

@@ -54,12 +54,13 @@ class Noise:
         return self.fmt.gamma(roundings) if roundings * self.fmt.unit < 0.5 else 1.0
 
     def disturb(self, value: Any, magnitude: Any, roundings: int) -> Any:
-        """Return `value` moved by at most gamma(roundings) of `magnitude`."""
+        """Return `value` moved by at most gamma(roundings) of `magnitude`; infinity stays."""
         array = np.asarray(value)
         if array.dtype.kind != "f" or not roundings:
             return value
-        moved = array + self.draw(array.shape) * (self.gamma(roundings) * np.abs(magnitude))
-        return np.asarray(moved).astype(array.dtype)
+        with np.errstate(invalid="ignore"):
+            moved = array + self.draw(array.shape) * (self.gamma(roundings) * np.abs(magnitude))
+        return np.where(np.isfinite(array), moved, array).astype(array.dtype)
 
     def constant(self, value: Any) -> Any:
         """Return a number of the function's own, disturbed where the format cannot hold it."""

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from nndbg.errors import ExitCode, ProgramError
-from nndbg.inferior.memory import Memory
+from nndbg.inferior.memory import Memory, ProcessMemory
 
 
 @pytest.fixture
 def memory():
-    opened = Memory(os.getpid())
+    opened = ProcessMemory(os.getpid())
     yield opened
     opened.close()
 
@@ -52,13 +52,13 @@ def test_an_array_that_runs_out_of_memory_is_an_error(memory: Memory, array: np.
 
 def test_a_process_that_is_not_there_is_an_error():
     with pytest.raises(ProgramError, match="memory of process 4194305 cannot be opened"):
-        Memory(4_194_305)
+        ProcessMemory(4_194_305)
 
 
 @pytest.mark.parametrize("size", [8, 1 << 20], ids=["a number", "an array"])
 def test_a_process_that_is_gone_is_an_error(size: int):
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    memory = Memory(child.pid)
+    memory = ProcessMemory(child.pid)
     child.kill()
     child.communicate(timeout=10)
     with pytest.raises(ProgramError, match="the program is gone"):

@@ -34,6 +34,7 @@ ROUNDED: dict[str, Callable[[Any], Any]] = {
 EXACT: dict[str, Callable[[Any], Any]] = {
     "a maximum": lambda a: np.maximum(a, 5),
     "a clip": lambda a: np.clip(a, 2, 7),
+    "an infinity": lambda a: np.where(a > 0, -np.inf, a) - a,
     "a transpose": lambda a: a.T.reshape(2, 6),
     "a choice": lambda a: np.where(a > 4, -a, a),
     "the largest": lambda a: a.max(axis=1),
