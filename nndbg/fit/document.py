@@ -32,9 +32,9 @@ class Document:
         return list(self.said.get("ops", []))
 
     def head(self, shapes: Mapping[str, str]) -> str:
-        """Return all that is no op, with the lines of some buffers replaced."""
+        """Return all that is no op or reference, with the lines of some buffers replaced."""
         lines = self.text.splitlines()
-        for start, end in self._blocks().values():
+        for start, end in [*self._blocks().values(), *self._spans(("reference",))]:
             lines[start:end] = [""] * (end - start)
         return _joined(self._reshaped(lines, shapes))
 
@@ -94,13 +94,16 @@ class Document:
 
     def _blocks(self) -> dict[int, tuple[int, int]]:
         """Return the first line of each op, from 0, and the one behind its last."""
+        return {n: span for n in range(len(self.ops)) for span in self._spans(("ops", n))}
+
+    def _spans(self, key: Key) -> list[tuple[int, int]]:
+        """Return the first line of a table, from 0, and the one behind its last, if it is there."""
+        if key not in self.lines:
+            return []
         count = len(self.text.splitlines())
         heads = sorted(line - 1 for key, line in self.lines.items() if self._is_head(key, line))
-        found = {}
-        for index in range(len(self.ops)):
-            start = self.lines["ops", index] - 1
-            found[index] = start, next((head for head in heads if head > start), count)
-        return found
+        start = self.lines[key] - 1
+        return [(start, next((head for head in heads if head > start), count))]
 
     def _is_head(self, key: Key, line: int) -> bool:
         return self.text.splitlines()[line - 1].lstrip().startswith("[") and (

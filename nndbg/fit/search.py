@@ -88,6 +88,9 @@ class _Search:
         tables: dict[int, Table] = {}
         for index, table in enumerate(self.tables):
             name, one = table["name"], chosen.get(index)
+            if index in left_out and "when" in table:
+                tables[index] = turned(table, flipped)
+                continue
             if index in left_out:
                 phase = self.phase(index)
                 why = "never complete" if phase in self.runs else f"phase {phase} was not run"
@@ -109,7 +112,8 @@ class _Search:
             order = self.order(left_out)
         changes += self.moves(order, left_out)
         settled = {i for i, one in chosen.items() if one is not None and not one.others}
-        text = self.document.rewritten(order, tables, left_out, self.shapes(flipped), settled)
+        gone = {i for i in left_out if "when" not in self.tables[i]}
+        text = self.document.rewritten(order, tables, gone, self.shapes(flipped), settled)
         agree = len(self.tables) - len(left_out) - len(disagree)
         cleared = {(c.phase, c.buffer): c for c in self.unowned(text, ()) if c.is_cleared}
         for c in cleared.values():

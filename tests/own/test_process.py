@@ -59,7 +59,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def worker() -> Worker:
-    return Worker(1.5)
+    return Worker(60.0)
 
 
 Z = np.array([1.0, 2.0, 3.0], np.float32)
@@ -86,7 +86,6 @@ def test_a_function_is_computed_and_what_it_prints_goes_nowhere(
         ("ops.py:index", r"ops.py:14: index raised IndexError: index 99 is out of bounds"),
         ("ops.py:give_up", r"ops.py:24: give_up raised SystemExit: enough"),
         ("ops.py:leave", r"ops.py: leave ended its process \(exit code 7\)"),
-        ("ops.py:loop", r"ops.py: loop has not returned within 1.5 s"),
         ("ops.py:counts", r"ops.py:26: counts returns another out when it is called again"),
         ("broken.py:step", r"broken.py:1: step raised ModuleNotFoundError: No module named"),
     ],
@@ -98,6 +97,15 @@ def test_what_goes_wrong_is_told_in_one_line_with_its_place(
         computed(directory, worker, text)
     assert "\n" not in str(caught.value)
     assert str(directory) in str(caught.value)
+
+
+def test_a_function_that_does_not_return_is_told_and_ended(directory: Path):
+    own = Worker(60.0)
+    computed(directory, own, "ops.py:twice")
+    own._limit = 0.5
+    with pytest.raises(UsageError, match=r"ops.py: loop has not returned within 0.5 s"):
+        computed(directory, own, "ops.py:loop")
+    assert own._running is None
 
 
 def test_after_an_error_the_next_function_is_computed(directory: Path, worker: Worker):
