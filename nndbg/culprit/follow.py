@@ -10,7 +10,7 @@ from nndbg.culprit.watch import Arrival, walk
 from nndbg.decode import Disassembly
 from nndbg.errors import ProgramError
 from nndbg.inferior import LiveSource
-from nndbg.inferior.stepper import NOTHING, follow
+from nndbg.inferior.stepper import NOTHING, Look, follow
 
 # What one trace may cost, so that a check still answers in seconds.
 _MOST_INSTRUCTIONS = 40_000
@@ -72,6 +72,9 @@ def trace_interval(
             left -= 1
         return left <= 0
 
+    def look(at: int) -> Look | None:
+        return _look(code, at - offset)
+
     steps = follow(
         source.inferior,
         {address + offset for address in until},
@@ -79,8 +82,21 @@ def trace_interval(
         seconds,
         goal.store + offset if goal is not None and access is not None else None,
         is_enough,
+        look,
     )
     return Trace(steps, code, offset), steps.is_whole or (goal is not None and left <= 0)
+
+
+def _look(code: Disassembly, address: int) -> Look | None:
+    """Return the vector register that the instruction there leaves a result in, if it has one."""
+    instruction = code.at(address)
+    if instruction is None:
+        return None
+    vectors = [name for name in instruction.writes if name.startswith("zmm")]
+    if len(vectors) != 1:
+        return None
+    mask = int(instruction.mask.removeprefix("k")) if instruction.mask else None
+    return Look(int(vectors[0].removeprefix("zmm")), mask)
 
 
 def _has_written(source: LiveSource, code: Disassembly, address: int) -> bool:

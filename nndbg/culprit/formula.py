@@ -13,7 +13,9 @@ from nndbg.culprit import loops
 from nndbg.culprit.addresses import blame_address, moved_since, strides
 from nndbg.culprit.found import Found
 from nndbg.culprit.needs import Needs
+from nndbg.culprit.partial import Parting, follow_sum
 from nndbg.culprit.slicing import Slice, Trace, value_slice
+from nndbg.culprit.terms import terms_of
 from nndbg.diagnose import Evidence
 from nndbg.places import Place, Places
 
@@ -68,12 +70,17 @@ class Formula:
             self._add(index, f"takes {at} as it was before the op")
         self._overlapping_store()
         self._clobbered()
-        stale = self._stale()
+        parting = self._parting()
+        stale = self._stale() or (parting is not None and self._kept(parting))
         if self.foreign and not stale:
             self._foreign()
+        if parting is not None and parting.is_lost:
+            self._part(parting)
         if self.is_whole:
             self._missing()
             self._choice()
+        if parting is not None:
+            self._part(parting)
         self._arithmetic()
 
     def _add(self, index: int, says: str) -> None:
@@ -136,6 +143,25 @@ class Formula:
         border = self._other_element(begin, self.right[0][0])
         if border is None:
             return False
+        self._not_cleared(begin, stranger, border)
+        return True
+
+    def _kept(self, parting: Parting) -> bool:
+        """Whether the lane went on with a sum that belongs to another element; adds who did."""
+        if parting.index is None or not parting.is_stale:
+            return False
+        begin, stranger = self.foreign[0]
+        border = self._other_element(begin, parting.index)
+        if border is None:
+            return False
+        self._not_cleared(begin, stranger, border)
+        for node in self.slice.ordered:
+            if border <= node < parting.index:
+                self._add(node, f"begins a part of {self.place}, and another part is not cleared")
+                break
+        return True
+
+    def _not_cleared(self, begin: int, stranger: Place, border: int) -> None:
         cleared = [n for n in self.slice.ordered if n < begin and self._begins(n)]
         for node in cleared[-1:]:
             says = f"begins the sum, and not again before {self.place}: {stranger} is still in it"
@@ -148,7 +174,6 @@ class Formula:
                 for before in range(node - 1, max(node - 4, border), -1):
                     self._add(before, "between the last element and this one")
                 break
-        return True
 
     def _other_element(self, begin: int, end: int) -> int | None:
         """Return the last store between the two that wrote other elements of the op's outputs."""
@@ -400,6 +425,20 @@ class Formula:
                 yield index, Place(hit.buffer, hit.index)
 
     # What was calculated
+
+    def _parting(self) -> Parting | None:
+        """Take note of where the running value of the lane parts from the formula."""
+        terms = terms_of(self.evidence, self.needs, self.places)
+        if terms is None:
+            return None
+        found = follow_sum(self.trace, self.slice, terms, self.needs, str(self.place))
+        if found is not None:
+            self.found.computed = found.computed
+        return found
+
+    def _part(self, parting: Parting) -> None:
+        if parting.index is not None:
+            self._add(parting.index, parting.computed.says)
 
     def _arithmetic(self) -> None:
         """Name what calculated the element, the last first; what made infinity, the first first."""

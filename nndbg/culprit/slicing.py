@@ -82,13 +82,15 @@ class Leaf:
 class Slice:
     """The instructions that a value was made by, by index; `leaves` are what they loaded.
 
-    `feeds` says which later instructions of the slice took what an earlier one made. `live` are
+    `asked` says which bytes of which registers ("" is memory) each of them was followed for,
+    `feeds` which later instructions of the slice took what an earlier one made. `live` are
     registers that held part of it when the trace began. `loose` are instructions at which more may
     have been followed than counts.
     """
 
     nodes: set[int] = field(default_factory=set)
     leaves: list[Leaf] = field(default_factory=list)
+    asked: dict[int, list[tuple[str, Mask]]] = field(default_factory=dict)
     feeds: dict[int, set[int]] = field(default_factory=dict)
     live: set[str] = field(default_factory=set)
     loose: set[int] = field(default_factory=set)
@@ -203,6 +205,7 @@ def _visit(
     if not asked:
         return
     result.nodes.add(index)
+    result.asked[index] = asked
     for user in users:
         if user != _OUTSIDE:
             result.feeds.setdefault(index, set()).add(user)

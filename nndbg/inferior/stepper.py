@@ -10,15 +10,17 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nndbg.errors import ProgramError
 from nndbg.inferior.process import Inferior
+from nndbg.inferior.ptrace import request
+from nndbg.inferior.xstate import Vectors
 
 # Source: <sys/ptrace.h>, <sys/user.h>, <linux/elf.h>.
 _SINGLESTEP, _GETREGS, _SEIZE, _INTERRUPT = 9, 12, 0x4206, 0x4207
@@ -34,17 +36,37 @@ _RIP = _FIELDS.index("rip")
 _BETWEEN_LOOKS = 64
 
 
+@dataclass(frozen=True)
+class Look:
+    """What to keep of an instruction besides the general registers, by number.
+
+    `vector` is the zmm register to be read behind it, `mask` the k register that it goes by.
+    """
+
+    vector: int
+    mask: int | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a vector instruction left in its register, 64 bytes, and the mask that it went by."""
+
+    vector: bytes
+    mask: int | None
+
+
 @dataclass(frozen=True, eq=False)
 class Steps:
     """The registers before each instruction that ran, [n, fields], as loaded.
 
     `is_whole` says whether the program got to where it was to be followed to; `signal` is what
-    ended it before, 0 where nothing did.
+    ended it before, 0 where nothing did. `seen` is what was looked at besides, by index.
     """
 
     registers: NDArray[np.uint64]
     is_whole: bool
     signal: int
+    seen: Mapping[int, Seen] = field(default_factory=dict)
 
     @property
     def addresses(self) -> NDArray[np.uint64]:
@@ -66,19 +88,21 @@ def follow(
     seconds: float,
     at: int | None = None,
     is_enough: Callable[[dict[str, int]], bool] = lambda registers: False,
+    look: Callable[[int], Look | None] = lambda address: None,
 ) -> Steps:
     """Take the program over from GDB and run it to one of the addresses `until`, as loaded.
 
     Ends before that after `most` instructions or `seconds`, or behind the instruction `at` when
-    `is_enough` says so of the registers before it. The program is killed afterwards. Raises
-    ProgramError where the kernel refuses to trace it.
+    `is_enough` says so of the registers before it. `look` says what to keep of the instruction at
+    an address, as loaded, besides. The program is killed afterwards. Raises ProgramError where the
+    kernel refuses to trace it.
     """
     pid = inferior.hand_over()
     try:
-        _request(_SEIZE, pid, _EXITKILL)
-        _request(_INTERRUPT, pid)
+        request(_SEIZE, pid, _EXITKILL)
+        request(_INTERRUPT, pid)
         os.waitpid(pid, _WALL)
-        return _steps(pid, frozenset(until), most, seconds, at, is_enough)
+        return _steps(pid, frozenset(until), most, seconds, at, is_enough, look)
     except ChildProcessError as error:
         raise ProgramError("the program is gone: it cannot be followed.") from error
     finally:
@@ -92,18 +116,26 @@ def _steps(
     seconds: float,
     at: int | None,
     is_enough: Callable[[dict[str, int]], bool],
+    look: Callable[[int], Look | None],
 ) -> Steps:
+    vectors = Vectors()
+    seen: dict[int, Seen] = {}
+    looks: dict[int, Look | None] = {}
     fields = (ctypes.c_uint64 * len(_FIELDS))()
     found: list[bytes] = []
     ended = 0
     deadline = time.monotonic() + seconds
-    _request(_GETREGS, pid, ctypes.addressof(fields))
+    request(_GETREGS, pid, ctypes.addressof(fields))
     while len(found) < most and (not found or fields[_RIP] not in until):
         if len(found) % _BETWEEN_LOOKS == 0 and time.monotonic() > deadline:
             break
         before = bytes(fields)
+        here = fields[_RIP]
+        if here not in looks:
+            looks[here] = look(here)
+        wanted = looks[here]
         last = fields[_RIP] == at and is_enough(dict(zip(_FIELDS, fields, strict=True)))
-        _request(_SINGLESTEP, pid)
+        request(_SINGLESTEP, pid)
         _, status = os.waitpid(pid, _WALL)
         if not os.WIFSTOPPED(status):
             ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
@@ -116,11 +148,16 @@ def _steps(
         if reason != signal.SIGTRAP:
             ended = reason
             break
-        _request(_GETREGS, pid, ctypes.addressof(fields))
+        if wanted is not None:
+            vectors.fetch(pid)
+            mask = vectors.mask(wanted.mask) if wanted.mask is not None else None
+            seen[len(found) - 1] = Seen(vectors.vector(wanted.vector), mask)
+        request(_GETREGS, pid, ctypes.addressof(fields))
         if last:
             break
     rows = np.frombuffer(b"".join(found), np.uint64).reshape(-1, len(_FIELDS))
-    return Steps(rows, is_whole=bool(found) and fields[_RIP] in until, signal=ended)
+    is_whole = bool(found) and fields[_RIP] in until
+    return Steps(rows, is_whole=is_whole, signal=ended, seen=seen)
 
 
 def _end(pid: int) -> None:
@@ -129,17 +166,3 @@ def _end(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
         while not os.WIFSIGNALED(os.waitpid(pid, _WALL)[1]):
             pass
-
-
-_ptrace = ctypes.CDLL(None, use_errno=True).ptrace
-_ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
-_ptrace.restype = ctypes.c_long
-
-
-def _request(request: int, pid: int, data: int = 0) -> None:
-    if _ptrace(request, pid, None, data) < 0:
-        number = ctypes.get_errno()
-        raise ProgramError(
-            f"the program cannot be followed step by step: {os.strerror(number)}. "
-            "`nndbg doctor` tells what this machine allows."
-        )
