@@ -84,7 +84,8 @@ def trace_interval(
         is_enough,
         look,
     )
-    return Trace(steps, code, offset), steps.is_whole or (goal is not None and left <= 0)
+    trace = Trace(steps, code, offset, is_late=near is not None)
+    return trace, steps.is_whole or (goal is not None and left <= 0)
 
 
 def _look(code: Disassembly, address: int) -> Look | None:

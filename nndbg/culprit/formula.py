@@ -70,6 +70,7 @@ class Formula:
             self._add(index, f"takes {at} as it was before the op")
         self._overlapping_store()
         self._clobbered()
+        self._upper_lanes_cleared()
         parting = self._parting()
         stale = self._stale() or (parting is not None and self._kept(parting))
         if self.foreign and not stale:
@@ -77,7 +78,8 @@ class Formula:
         if parting is not None and parting.is_lost:
             self._part(parting)
         if self.is_whole:
-            self._missing()
+            if parting is None or not parting.is_whole:
+                self._missing()
             self._choice()
         if parting is not None:
             self._part(parting)
@@ -150,6 +152,10 @@ class Formula:
         """Whether the lane went on with a sum that belongs to another element; adds who did."""
         if parting.index is None or not parting.is_stale:
             return False
+        if not self.foreign:
+            self._part(parting)
+            self._cleared_beside(parting.index)
+            return True
         begin, stranger = self.foreign[0]
         border = self._other_element(begin, parting.index)
         if border is None:
@@ -171,9 +177,30 @@ class Formula:
                 maker < border and node in users for maker, users in self.slice.feeds.items()
             ):
                 self._add(node, f"adds to a sum that still holds {stranger}: it is not cleared")
+                self._cleared_beside(node)
                 for before in range(node - 1, max(node - 4, border), -1):
                     self._add(before, "between the last element and this one")
                 break
+
+    def _cleared_beside(self, node: int) -> None:
+        """Add who sets the registers beside the one that is added to: there it is missing."""
+        adds = self.trace.instructions[node]
+        assert adds is not None
+        own = _numbers(adds.writes)
+        begin, _ = loops.frame(self.trace, node)
+        summing = {
+            name
+            for other in self.trace.instructions[begin:]
+            if other is not None and other.mnemonic == adds.mnemonic
+            for name in other.writes
+        }
+        beside: dict[int, int] = {}
+        for index in range(begin, node):
+            instruction = self.trace.instructions[index]
+            if instruction is not None and (instruction.is_zeroing or not instruction.is_float):
+                beside |= dict.fromkeys(_numbers(instruction.writes & summing), index)
+        for number in sorted(beside, key=lambda n: (abs(n - own[0]), n))[:2] if own else ():
+            self._add(beside[number], "begins the sum beside the one that is not cleared")
 
     def _other_element(self, begin: int, end: int) -> int | None:
         """Return the last store between the two that wrote other elements of the op's outputs."""
@@ -323,6 +350,13 @@ class Formula:
                     self._add(node, f"takes {register}, which {name} has changed since it was set")
                     return
 
+    def _upper_lanes_cleared(self) -> None:
+        """Add what cleared the upper lanes of all registers while the element was in one."""
+        for node in self.slice.ordered:
+            instruction = self.trace.instructions[node]
+            if instruction is not None and instruction.mnemonic in ("vzeroupper", "vzeroall"):
+                self._add(node, f"clears the lane that {self.place} is in")
+
     def _set_before(self, register: str, begin: int, end: int) -> bool:
         """Whether the function that stored the element set a register in this part of the trace."""
         return any(
@@ -463,3 +497,8 @@ class Formula:
         return executable.function_at(self.trace.addresses[node]) == executable.function_at(
             self.trace.addresses[self.store]
         )
+
+
+def _numbers(registers: Iterable[str]) -> list[int]:
+    """Return the numbers of those that are vector registers."""
+    return [int(name[3:]) for name in registers if name.startswith("zmm")]

@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nndbg.culprit.forward import Forward, Result
+from nndbg.culprit.lanes import sources
 from nndbg.culprit.model import site
 from nndbg.culprit.needs import Needs
 from nndbg.culprit.slicing import Slice, Trace
-from nndbg.culprit.terms import STRANGE, UNKNOWN, Partial, Set, Terms
+from nndbg.culprit.terms import LIVE, STRANGE, UNKNOWN, Partial, Set, Terms
 from nndbg.decode import Instruction
 from nndbg.report.model import Computed, Turn
 
@@ -31,13 +32,14 @@ class Parting:
 
     `index` is the instruction that made something wrong of what was right, None where none did; it
     `is_lost` if that threw away a part of the sum, and `is_stale` if it added to a sum that still
-    held another element's.
+    held another element's. The sum `is_whole` where it was right with all its terms in it.
     """
 
     computed: Computed
     index: int | None = None
     is_lost: bool = False
     is_stale: bool = False
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,19 +162,22 @@ class _Sum:
     def _judge_stale(self, result: Result) -> Set:
         """No operand is a sum of the formula: is one a sum of another element?"""
         terms = self._terms
-        running = max(result.operands, key=int.bit_count, default=0)
+        running = max(result.operands, key=lambda one: (one & LIVE, one.bit_count()), default=0)
         others = 0
         for one in result.operands:
             others |= one if one != running else 0
-        came = terms.complete(others)
+        is_one = running.bit_count() == 1 and not running & LIVE
+        came = terms.complete(result.made_of if is_one else others)
         if not came:
             return result.made_of
         meant = terms.partial(came)
-        if running.bit_count() <= terms.factors or not terms.foreign(running):
+        foreign = terms.foreign(running)
+        is_from_before = running == LIVE and not self._trace.is_late
+        if not is_from_before and (running.bit_count() <= terms.factors or not foreign):
             return self._judge_overwritten(result, came, meant)
         if meant.is_met(result.value) or meant.is_met_negative(result.value):
             return came
-        stranger = terms.names(terms.foreign(running))[0]
+        stranger = terms.names(foreign)[0] if foreign else "what was in it before the op"
         says = f"{self._named(came)}: the lane still holds {stranger}, and was not cleared"
         found = self._parted(result, came, meant, says)
         raise _PartedError(replace(found, index=result.index, is_stale=True))
@@ -240,6 +245,11 @@ class _Sum:
         if self._last is None or not self._additions:
             return None
         result, made_of, meant = self._last
+        whole = terms.partial(terms.whole)
+        if not terms.is_plain and whole.is_met(result.value):
+            says = f"the sum is right with all its terms in it, at {self._place(result)}"
+            computed = Computed(self._element, says, self._told(), self._where(result))
+            return Parting(computed, is_whole=True)
         if not terms.is_plain or self._forward.stored != made_of:
             return None
         if not meant.is_met(result.value):
@@ -247,7 +257,6 @@ class _Sum:
             says = f"{self._place(turned)} makes the sum with the other sign"
             return replace(self._parted(turned, 0, meant, says), index=turned.index)
         lacking = terms.whole & ~made_of
-        whole = terms.partial(terms.whole)
         if not lacking or whole.is_met(result.value):
             return None
         left = terms.labels(lacking)
@@ -274,7 +283,7 @@ class _Sum:
             ),
             None,
         )
-        if begun is None:
+        if begun is None or _takes(self._instruction(begun), first.register, lane):
             return None
         for index in range(begun - 1, -1, -1):
             instruction = self._trace.instructions[index]
@@ -331,6 +340,11 @@ def _shared(operands: tuple[Set, ...]) -> Set:
         shared |= seen & one
         seen |= one
     return shared
+
+
+def _takes(instruction: Instruction, register: str, lane: int) -> bool:
+    """Whether an instruction makes a lane of a register of what it held before."""
+    return any(name == register for name, _ in sources(instruction, register, lane).registers)
 
 
 def _were(names: list[str]) -> str:

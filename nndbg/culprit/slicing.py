@@ -17,9 +17,13 @@ _OUTSIDE = -1
 
 
 class Trace:
-    """The instructions that ran, in order, with the registers before each."""
+    """The instructions that ran, in order, with the registers before each.
 
-    def __init__(self, steps: Steps, code: Disassembly, offset: int) -> None:
+    It `is_late` where it begins somewhere within the op.
+    """
+
+    def __init__(self, steps: Steps, code: Disassembly, offset: int, is_late: bool = False) -> None:
+        self.is_late = is_late
         self.steps = steps
         self.code = code
         self.offset = offset

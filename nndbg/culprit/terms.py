@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nndbg.compare import bits
 from nndbg.culprit.needs import Needs
 from nndbg.diagnose import Evidence
 from nndbg.places import Place, Places
@@ -228,7 +229,7 @@ def terms_of(evidence: Evidence, needed: Needs, places: Places) -> Terms | None:
     found = []
     for part in factors:
         values = _along(evidence.inputs[part], needed.parts[part]).astype(np.float64)
-        if not np.isfinite(values).all():
+        if not np.isfinite(values).all() or _was_another(evidence, needed, part):
             return None
         found.append((part, _addresses(evidence, needed, places, part), values))
     addend = None
@@ -240,6 +241,16 @@ def terms_of(evidence: Evidence, needed: Needs, places: Places) -> Terms | None:
     is_plain = first in _PLAIN and not rest
     terms = Terms(places, evidence.fmt, found, free, addend, is_plain)
     return terms if terms.is_distinct else None
+
+
+def _was_another(evidence: Evidence, needed: Needs, part: str) -> bool:
+    """Whether the op found other numbers in memory than the map's order gives it."""
+    meant = evidence.inputs[part]
+    there = evidence.others.get(evidence.op.inputs[part])
+    if there is None or there.shape != meant.shape:
+        return False
+    fixed = needed.parts[part]
+    return not np.array_equal(bits(_along(there, fixed)), bits(_along(meant, fixed)))
 
 
 def _is_elementwise(name: str) -> bool:
