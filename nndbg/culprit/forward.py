@@ -6,17 +6,14 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from nndbg.culprit.lanes import ALL, Mask, sources
-from nndbg.culprit.slicing import Slice, Trace
+from nndbg.culprit.lanes import ALL, Mask
+from nndbg.culprit.slicing import Slice, Trace, is_masked_move
 from nndbg.culprit.terms import LIVE, STRANGE, Set
 from nndbg.decode import Instruction
 
 # Lanes are kept in pieces of so many bytes; a double has two of them.
 _PIECE = 4
 _FORMATS = {4: "<f", 8: "<d"}
-_SIGN = 0x80
-# Instructions under a mask that read where their result goes all the same.
-_READ_THEIR_TARGET = ("vfm", "vfnm", "vpternlog")
 
 
 @dataclass(frozen=True)
@@ -39,13 +36,19 @@ class Result:
 class Forward:
     """The lanes of a slice, from the loads on to the store."""
 
-    def __init__(self, trace: Trace, made: Slice, element: Callable[[int], Set]) -> None:
-        """`element` returns the set of the element that lies at an address, as loaded."""
+    def __init__(
+        self, trace: Trace, made: Slice, element: Callable[[int], Set], is_strict: bool = True
+    ) -> None:
+        """`element` returns the set of the element that lies at an address, as loaded.
+
+        Where it `is_strict`, what went through constants, or was not followed lane by lane, is
+        strange.
+        """
+        self._strange = STRANGE if is_strict else 0
         self._trace = trace
         self._slice = made
         self._element = element
         self._registers: dict[tuple[str, int], Set] = {}
-        self._held: dict[tuple[str, int], bytes] = {}
         self._memory: dict[int, Set] = {}
         # What the last store of the slice wrote is made of.
         self.stored: Set = STRANGE
@@ -61,7 +64,7 @@ class Forward:
                 is_wide = register.startswith("zmm") or not register
                 for begin in _pieces(mask, width) if is_wide else (0,):
                     wanted = ((1 << width) - 1) << begin if is_wide else ALL
-                    operands = self._operands(index, instruction, register, begin, wanted)
+                    operands = self._operands(index, instruction, register, wanted)
                     union = _union(operands)
                     result = self._result(index, instruction, register, begin, width, operands)
                     if result is not None:
@@ -72,55 +75,25 @@ class Forward:
             for register, begin, union in made:
                 self._keep(index, instruction, register, begin, width, union)
 
-    def held(self, register: str, lane: int) -> bytes | None:
-        """Return what a piece of a register holds where the slice made it, None if not known."""
-        return self._held.get((register, lane))
-
     def _operands(
-        self, index: int, instruction: Instruction, register: str, begin: int, wanted: Mask
+        self, index: int, instruction: Instruction, register: str, wanted: Mask
     ) -> tuple[Set, ...]:
         """Return what each operand of one lane of a result is made of."""
-        is_masked_load = instruction.mnemonic.startswith(("vmaskmov", "vpmaskmov"))
-        passed = self._is_passed(index, instruction, register, begin)
-        if passed is False:
-            is_cleared = is_masked_load or "{z}" in instruction.text
-            return () if is_cleared else (self._lanes(register, wanted),)
-        found = sources(instruction, register, wanted)
-        sets: list[Set] = []
-        for name, mask in found.registers:
-            is_target = (
-                bool(instruction.mask)
-                and name == register
-                and name not in instruction.operands[1:]
-                and not instruction.mnemonic.startswith(_READ_THEIR_TARGET)
-            )
-            if not (name.startswith("k") or is_target or (passed and is_masked_load)):
-                sets.append(self._lanes(name, mask))
+        found = self._trace.sources(index, register, wanted)
+        is_masked = is_masked_move(instruction) and self._trace.passed(index) is not None
+        skipped = instruction.operands[1] if is_masked else ""
+        sets = [
+            self._lanes(name, mask)
+            for name, mask in found.registers
+            if not name.startswith("k") and name != skipped
+        ]
         for access, mask in found.memory:
             span = self._trace.span(index, access)
             sets.append(_union(tuple(self._loaded(at) for at in _at(span, mask))))
         is_constant = not sets and instruction.immediate not in (None, 0)
-        is_chosen = bool(instruction.mask) and "blendm" in instruction.mnemonic
-        if found.is_loose or is_constant or is_chosen or (is_masked_load and passed is None):
-            sets.append(STRANGE)
+        if found.is_loose or is_constant or (instruction.mask and "blendm" in instruction.mnemonic):
+            sets.append(self._strange)
         return tuple(sets)
-
-    def _is_passed(
-        self, index: int, instruction: Instruction, register: str, begin: int
-    ) -> bool | None:
-        """Whether the mask lets the lane through; None without one, or where it is not known."""
-        if not register.startswith("zmm"):
-            return None
-        if instruction.mask:
-            seen = self._trace.steps.seen.get(index)
-            if seen is None or seen.mask is None:
-                return None
-            width = 8 if instruction.mnemonic.endswith(("pd", "sd", "q", "64")) else _PIECE
-            return bool(seen.mask >> begin // width & 1)
-        if instruction.mnemonic.startswith(("vmaskmov", "vpmaskmov")):
-            held = self.held(instruction.operands[1], begin // _PIECE)
-            return None if held is None else bool(held[-1] & _SIGN)
-        return None
 
     def _lanes(self, name: str, mask: Mask) -> Set:
         if not name.startswith("zmm"):
@@ -165,11 +138,8 @@ class Forward:
         if not register.startswith("zmm"):
             self._registers[register, 0] = made
             return
-        seen = self._trace.steps.seen.get(index)
         for at in range(begin, begin + width, _PIECE):
             self._registers[register, at // _PIECE] = made
-            if seen is not None:
-                self._held[register, at // _PIECE] = seen.vector[at : at + _PIECE]
 
 
 def _union(sets: tuple[Set, ...]) -> Set:

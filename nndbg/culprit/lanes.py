@@ -19,7 +19,7 @@ _LANEWISE = re.compile(
     r"|cvtt?(dq2ps|ps2dq)|round\w+|rndscalep[sd]|p?blendv?(ps|pd|b|m[bwdq])|blendmp[sd]|scalefp[sd]"
     r"|ps(ll|rl|ra)v?[wdq]|cmpp[sd]|rcp(14)?ps|rsqrt(14)?ps|pabs[bwd]|pternlog[dq]|getexpp[sd])"
 )
-_SCALAR = re.compile(r"\w+(ss|sd|ss2si|si2ss|si2sd)|mov[dq]")
+_SCALAR = re.compile(r"\w+(ss|sd|s[sd]2si|si2ss|si2sd)|mov[dq]")
 _REPLACING = re.compile(r"(mov|cvt|sqrt|rcp|rsqrt|round)")
 _BROADCAST = re.compile(r"p?broadcast(ss|sd|b|w|d|q)")
 _SPREAD = re.compile(r"pmov[sz]x(bw|bd|bq|wd|wq|dq)")
@@ -116,12 +116,21 @@ def _moved(
         return _added_pairs(instruction, 4 if plain == "haddps" else 8, wanted)
     if plain == "perm2f128" and instruction.immediate is not None:
         return _halves(instruction, instruction.immediate, wanted)
-    if plain == "insertf128" and instruction.immediate is not None:
-        at = 16 * (instruction.immediate & 1)
-        second = "" if load else operands[-2]
-        found = {second: wanted >> at & _bytes(16)}
-        found[operands[1]] = found.get(operands[1], 0) | wanted & ~(_bytes(16) << at)
+    if plain in ("shuff32x4", "shuff64x2") and instruction.immediate is not None:
+        return _quarters(instruction, instruction.immediate, wanted)
+    if plain.startswith(("insertf", "inserti")) and instruction.immediate is not None:
+        size = 32 if plain.endswith(("64x4", "32x8")) else 16
+        at = size * instruction.immediate
+        second = "" if load else operands[2]
+        found = {second: wanted >> at & _bytes(size)}
+        found[operands[1]] = found.get(operands[1], 0) | wanted & ~(_bytes(size) << at)
         return found
+    if plain in ("cvtps2pd", "cvtdq2pd"):
+        mask = _lanes(wanted, 8, 4)
+        return {"": mask} if load else dict.fromkeys(inputs, mask)
+    if plain in ("cvtpd2ps", "cvtpd2dq", "cvttpd2dq"):
+        mask = _lanes(wanted & _bytes(32), 4, 8)
+        return {"": mask} if load else dict.fromkeys(inputs, mask)
     if plain == "movhlps":
         return {operands[-1]: (wanted & _bytes(8)) << 8}
     if plain == "movlhps":
@@ -250,6 +259,20 @@ def _halves(instruction: Instruction, chosen: int, wanted: Mask) -> dict[str, Ma
         if part and not selector & 8:
             name = second if selector & 2 else instruction.operands[1]
             found[name] = found.get(name, 0) | part << (16 * (selector & 1))
+    return found
+
+
+def _quarters(instruction: Instruction, chosen: int, wanted: Mask) -> dict[str, Mask] | None:
+    """Source: Intel SDM, volume 2, VSHUFF32x4, of 64 bytes."""
+    if not instruction.names[0].startswith("zmm"):
+        return None
+    second = "" if instruction.load else instruction.operands[2]
+    found: dict[str, Mask] = {}
+    for quarter in range(4):
+        part = wanted >> (16 * quarter) & _bytes(16)
+        name = instruction.operands[1] if quarter < 2 else second
+        if part:
+            found[name] = found.get(name, 0) | part << 16 * (chosen >> (2 * quarter) & 3)
     return found
 
 

@@ -74,10 +74,14 @@ class _Sum:
         self._slice = made
         self._terms = terms
         self._element = element
-        self._forward = Forward(trace, made, lambda at: terms.element(at, needed))
+        self._forward = Forward(
+            trace, made, lambda at: terms.element(at, needed), is_strict=not terms.is_made
+        )
         self._additions: list[_Addition] = []
         # By sum: what gave it the other sign.
         self._turned: dict[Set, Result] = {}
+        # By term: what made it last, where terms are made by many instructions.
+        self._makers: dict[Set, Result] = {}
         self._last: tuple[Result, Set, Partial] | None = None
 
     def parting(self) -> Parting | None:
@@ -91,14 +95,18 @@ class _Sum:
 
     def _judge(self, result: Result) -> Set:
         """Return what a result is made of, as far as the formula goes; raises _PartedError."""
+        if "max" in result.instruction.mnemonic and result.value in self._terms.taken:
+            return 0  # the largest is taken off all terms alike, and is no part of the sum
         if result.made_of & STRANGE:
             return result.made_of
         if result.made_of & UNKNOWN:
-            return self._judge_stale(result)
+            return result.made_of if self._terms.is_made else self._judge_stale(result)
         terms = self._terms
         sums = [one for one in result.operands if one == terms.complete(one)]
         if result.made_of == terms.complete(result.made_of):
             return self._judge_sum(result, sums)
+        if self._terms.is_made:
+            return result.made_of
         if not sums:
             # An element alone, or a product that is judged where it is added.
             return self._judge_stale(result)
@@ -108,11 +116,13 @@ class _Sum:
         """All that went in are whole terms of the formula."""
         made_of, terms = result.made_of, self._terms
         twice = _shared(result.operands)
-        if twice and len(sums) == len(result.operands) and "sub" in result.instruction.mnemonic:
+        is_rest = len(sums) == len(result.operands) and "sub" in result.instruction.mnemonic
+        if twice and is_rest and not terms.is_made:
             # What is left of a sum once it is taken off itself is no sum: so errors are found.
             return made_of | STRANGE
         is_new = made_of not in result.operands
         if not (is_new or terms.is_plain) or not made_of:
+            self._makers[made_of] = result
             return made_of
         meant = terms.partial(made_of)
         came = made_of & ~max(sums, key=self._is_running, default=0)
@@ -123,6 +133,9 @@ class _Sum:
                 self._additions.append(_Addition(result, came, made_of, meant))
             self._last = result, made_of, meant
             return made_of
+        if terms.is_made and not any(one.sum in result.operands for one in self._additions):
+            # It may be no sum at all: terms go into other things as well.
+            return made_of | STRANGE
         raise _PartedError(self._blamed(result, came, meant, twice, is_new))
 
     def _blamed(
@@ -133,6 +146,11 @@ class _Sum:
         if turning is not None:
             says = f"{self._place(turning)} makes the sum with the other sign"
             return replace(self._parted(turning, came, meant, says), index=turning.index)
+        maker = self._makers.get(came) if self._terms.is_made else None
+        if maker is not None and not self._terms.partial(came).is_met(maker.value):
+            meant = self._terms.partial(came)
+            says = f"{self._named(came)}: {maker.value:.6g} was added, expected {meant.value:.6g}"
+            return replace(self._parted(maker, came, meant, says), index=maker.index)
         if twice:
             again = self._terms.complete(twice)
             took = self._product(again or twice)

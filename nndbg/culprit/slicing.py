@@ -6,7 +6,7 @@ for each instruction, so memory is followed byte by byte, and vector registers l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from nndbg.culprit.lanes import ALL, Mask, Sources, sources, written
@@ -14,6 +14,9 @@ from nndbg.decode import Access, Disassembly, Instruction
 from nndbg.inferior.stepper import Steps
 
 _OUTSIDE = -1
+_SIGN = 0x80
+# Instructions under a mask that read where their result goes all the same.
+_READ_THEIR_TARGET = ("vfm", "vfnm", "vpternlog")
 
 
 class Trace:
@@ -53,6 +56,59 @@ class Trace:
             # A push writes below the stack pointer that it finds.
             begin = self.registers(index)["rsp"] + instruction.stack
         return range(begin, begin + access.size)
+
+    def sources(self, index: int, register: str, wanted: Mask) -> Sources:
+        """Return what bytes of a register were made of; lanes that a mask left out took nothing.
+
+        The mask itself is named as well.
+        """
+        instruction = self.instructions[index]
+        assert instruction is not None
+        passed = self.passed(index) if register.startswith("zmm") else None
+        if passed is None:
+            return sources(instruction, register, wanted)
+        taken = sources(instruction, register, wanted & passed)
+        reads_target = register in instruction.operands[1:] or instruction.mnemonic.startswith(
+            _READ_THEIR_TARGET
+        )
+        masks = {instruction.mask, instruction.operands[1] if is_masked_move(instruction) else ""}
+        found = {
+            name: mask
+            for name, mask in taken.registers
+            if name in masks or (wanted & passed and (reads_target or name != register))
+        }
+        kept = wanted & ~passed
+        if kept and not (is_masked_move(instruction) or "{z}" in instruction.text):
+            found[register] = found.get(register, 0) | kept
+        memory = taken.memory if wanted & passed else ()
+        return Sources(tuple(found.items()), memory, taken.is_loose and bool(wanted & passed))
+
+    def passed(self, index: int) -> Mask | None:
+        """Return which bytes of its result a mask lets through; None without, or if not known."""
+        instruction = self.instructions[index]
+        assert instruction is not None
+        if instruction.mask:
+            seen = self.steps.seen.get(index)
+            bits = seen.mask if seen is not None else None
+            if bits is None or "blendm" in instruction.mnemonic:
+                return None
+            width = 8 if instruction.mnemonic.endswith(("pd", "sd", "q", "64")) else 4
+            return _lanes(width, lambda lane: bool(bits >> lane & 1))
+        if is_masked_move(instruction):
+            held = self._held(index, instruction.operands[1])
+            width = 8 if instruction.mnemonic.endswith(("pd", "q")) else 4
+            if held is not None:
+                return _lanes(width, lambda lane: bool(held[width * (lane + 1) - 1] & _SIGN))
+        return None
+
+    def _held(self, index: int, register: str) -> bytes | None:
+        """Return what a vector register held before an instruction, None if nobody looked."""
+        for before in range(index - 1, -1, -1):
+            instruction = self.instructions[before]
+            if instruction is not None and register in instruction.writes:
+                seen = self.steps.seen.get(before)
+                return seen.vector if seen is not None else None
+        return None
 
     @property
     def stores(self) -> list[tuple[int, int, int]]:
@@ -214,10 +270,22 @@ def _visit(
         if user != _OUTSIDE:
             result.feeds.setdefault(index, set()).add(user)
     for name, mask in asked:
-        found = sources(instruction, name, mask)
+        found = trace.sources(index, name, mask)
         if found.is_loose:
             result.loose.add(index)
         wanted.want(index, found, trace)
+
+
+def is_masked_move(instruction: Instruction) -> bool:
+    """Whether it loads the lanes that the signs of a vector register say."""
+    is_move = instruction.mnemonic.startswith(("vmaskmov", "vpmaskmov"))
+    return is_move and instruction.load is not None
+
+
+def _lanes(width: int, chosen: Callable[[int], bool]) -> Mask:
+    """Return the bytes of the lanes that are chosen."""
+    lane = (1 << width) - 1
+    return sum(lane << width * n for n in range(64 // width) if chosen(n))
 
 
 def _runs(user: int, bytes_read: list[int]) -> list[Leaf]:

@@ -18,7 +18,8 @@ from nndbg.culprit.needs import Needs
 from nndbg.diagnose import Evidence
 from nndbg.places import Place, Places
 from nndbg.reference import Format
-from nndbg.reference.bounded import SLACK
+from nndbg.reference.activation import Powers
+from nndbg.reference.bounded import SLACK, exact
 from nndbg.reference.kinds import KINDS
 
 # The parts that are multiplied into a term, and the one that is added as it is.
@@ -36,6 +37,8 @@ _SUMS: Mapping[str, tuple[tuple[str, ...], str | None]] = {
 # Kinds whose result is the sum itself, and not something made of it.
 _PLAIN = _SUMS.keys() - {"dense_grad_weight_sgd", "mean", "row_mean", "mean_all"}
 _MOST = 20_000
+_MOST_LOSSES = 512
+_ULPS = 4.0
 
 Set = int
 # In a set: something that is no element of the formula, whose effect is not known; and what a
@@ -62,43 +65,55 @@ class Partial:
         return abs(value + self.value) <= self.bound
 
 
+@dataclass(frozen=True, eq=False)
+class Worth:
+    """What each term is, and how far it may be from that besides one rounding."""
+
+    value: NDArray[np.float64]
+    error: NDArray[np.float64]
+
+
 class Terms:
-    """The terms of one element: term number i multiplies one element of each factor."""
+    """The terms of one element: term number i is made of one element of each factor.
+
+    A sum that `is_plain` is the element itself, and not something that is made of it. One that
+    `is_made` has terms that are calculated by many instructions (powers, say), with constants.
+    """
 
     def __init__(
         self,
         places: Places,
         fmt: Format,
-        factors: list[tuple[str, NDArray[np.int64], NDArray[np.float64]]],
+        factors: list[NDArray[np.int64]],
+        worth: Worth,
         free: tuple[int, ...],
-        added: tuple[str, int, float] | None,
-        is_plain: bool,
+        added: tuple[int, float] | None = None,
+        is_plain: bool = True,
+        taken: frozenset[float] = frozenset(),
     ) -> None:
-        """Factors are buffer, address of each term's element, and its value."""
+        """`factors` are where each term's elements lie, `worth` is what the terms are.
+
+        `taken` are the numbers that the terms are made of by many instructions.
+        """
         self.places = places
         self.is_plain = is_plain
+        self.is_made = bool(taken)
+        self.taken = taken
         self.factors = len(factors)
         self._fmt = fmt
         self._free = free
         self._count = math.prod(free)
+        self._worth = worth
         self._bits: dict[int, Set] = {}
-        self._values: dict[Set, float] = {}
-        for number, (_, addresses, values) in enumerate(factors):
-            for term, (address, value) in enumerate(
-                zip(addresses.tolist(), values.tolist(), strict=True)
-            ):
-                bit = 1 << (_FIRST + term * self.factors + number)
-                self._bits[address] = bit
-                self._values[bit] = value
-        self._worth = np.prod([values for _, _, values in factors], axis=0)
-        self._loose = np.any([(np.abs(v) < fmt.tiny) & (v != 0) for _, _, v in factors], axis=0)
+        for number, addresses in enumerate(factors):
+            for term, address in enumerate(addresses.tolist()):
+                self._bits[address] = 1 << (_FIRST + term * self.factors + number)
         self._added = 0
         self._addend = 0.0
         if added is not None:
-            _, address, self._addend = added
+            address, self._addend = added
             self._added = 1 << (_FIRST + self._count * self.factors)
             self._bits[address] = self._added
-            self._values[self._added] = self._addend
         self._next = 1 << (_FIRST + 1 + self._count * self.factors)
         pattern = sum(1 << (term * self.factors) for term in range(self._count))
         self._columns = tuple(pattern << (_FIRST + number) for number in range(self.factors))
@@ -116,7 +131,7 @@ class Terms:
             return known
         hit = self.places.at(address)
         if hit is None:
-            return STRANGE
+            return 0 if self.is_made else STRANGE
         start = address - hit.offset
         if start not in self._bits:
             whole = Place(hit.buffer, hit.index)
@@ -127,10 +142,6 @@ class Terms:
                 self._bits[start] = self._next
                 self._next <<= 1
         return self._bits[start]
-
-    def value(self, element: Set) -> float | None:
-        """Return what an element of the formula is to be, None for any other set."""
-        return self._values.get(element)
 
     def complete(self, made_of: Set) -> Set:
         """Return the terms of a set of which nothing is missing."""
@@ -146,9 +157,9 @@ class Terms:
         Source: Higham (2002), sections 3.1 and 4.2; see `nndbg.reference.summation`.
         """
         chosen = self._chosen(made_of)
-        worth = self._worth[chosen]
+        worth = self._worth.value[chosen]
         value, magnitude = float(worth.sum()), float(np.abs(worth).sum())
-        inherited = float(np.abs(worth[self._loose[chosen]]).sum())
+        inherited = float(self._worth.error[chosen].sum())
         count = int(np.count_nonzero(worth))
         if made_of & self._added:
             value, magnitude, count = value + self._addend, magnitude + abs(self._addend), count + 1
@@ -210,37 +221,92 @@ def elements(made_of: Set) -> Iterator[Set]:
 def terms_of(evidence: Evidence, needed: Needs, places: Places) -> Terms | None:
     """Return the terms of the element that `needed` is about, None where its op is no sum."""
     first, *rest = evidence.op.kind.name.split(" + ")
-    if first not in _SUMS or not all(_is_elementwise(name) for name in rest):
+    if not all(_is_elementwise(name) for name in rest):
         return None
-    factors, added = _SUMS[first]
-    if any(evidence.inputs[part].dtype.kind != "f" for part in factors):
+    if first in ("softmax", "cross_entropy") and not rest:
+        terms = _powers(evidence, needed, places, is_loss=first == "cross_entropy")
+    elif first in _SUMS:
+        terms = _products(evidence, needed, places, first, is_alone=not rest)
+    else:
         return None
-    shapes = {
-        tuple(
-            extent
-            for extent, at in zip(evidence.inputs[part].shape, needed.parts[part], strict=True)
-            if at is None
-        )
-        for part in factors
-    }
+    return terms if terms is not None and terms.is_distinct else None
+
+
+def _products(
+    evidence: Evidence, needed: Needs, places: Places, kind: str, is_alone: bool
+) -> Terms | None:
+    """Return the terms of a sum of elements or of products."""
+    parts, added = _SUMS[kind]
+    if any(evidence.inputs[part].dtype.kind != "f" for part in parts):
+        return None
+    shapes = {_free(evidence, needed, part) for part in parts}
     free = next(iter(shapes))
     if len(shapes) > 1 or not 0 < math.prod(free) <= _MOST:
         return None
-    found = []
-    for part in factors:
-        values = _along(evidence.inputs[part], needed.parts[part]).astype(np.float64)
-        if not np.isfinite(values).all() or _was_another(evidence, needed, part):
-            return None
-        found.append((part, _addresses(evidence, needed, places, part), values))
+    if any(_was_another(evidence, needed, part) for part in parts):
+        return None
+    values = [
+        _along(evidence.inputs[part], needed.parts[part]).astype(np.float64) for part in parts
+    ]
     addend = None
     if added is not None:
         value = float(_along(evidence.inputs[added], needed.parts[added])[0])
-        if not math.isfinite(value):
-            return None
-        addend = added, int(_addresses(evidence, needed, places, added)[0]), value
-    is_plain = first in _PLAIN and not rest
-    terms = Terms(places, evidence.fmt, found, free, addend, is_plain)
-    return terms if terms.is_distinct else None
+        addend = int(_addresses(evidence, needed, places, added)[0]), value
+    if not all(np.isfinite(v).all() for v in values) or not math.isfinite(
+        addend[1] if addend else 0
+    ):
+        return None
+    worth = np.prod(values, axis=0)
+    # A program may take what is smaller than a normal number for zero.
+    small = np.any([(np.abs(v) < evidence.fmt.tiny) & (v != 0) for v in values], axis=0)
+    return Terms(
+        places,
+        evidence.fmt,
+        [_addresses(evidence, needed, places, part) for part in parts],
+        Worth(worth, np.where(small, np.abs(worth), 0.0)),
+        free,
+        addend,
+        is_plain=is_alone and kind in _PLAIN,
+    )
+
+
+def _powers(evidence: Evidence, needed: Needs, places: Places, is_loss: bool) -> Terms | None:
+    """Return the terms of softmax's denominator, or the losses of the samples."""
+    z = evidence.inputs["z"]
+    if z.dtype.kind != "f" or not np.isfinite(z).all() or _was_another(evidence, needed, "z"):
+        return None
+    addresses = _addresses(evidence, needed, places, "z")
+    taken = frozenset(_along(z, needed.parts["z"]).astype(np.float64).tolist())
+    if not is_loss:
+        row = np.asarray(_along(z, needed.parts["z"])).reshape(1, -1)
+        ulps = float(evidence.op.parameters.get("exp_ulps", _ULPS))
+        powers = Powers(exact(row, evidence.fmt), ulps, evidence.fmt)
+        worth = Worth(powers.value[0], powers.value[0] * (powers.error[0] + 2 * powers.unit))
+        free = (row.shape[1],)
+        return Terms(places, evidence.fmt, [addresses], worth, free, is_plain=False, taken=taken)
+    if len(z) > _MOST_LOSSES:
+        return None
+    kind, parameters = evidence.op.kind, evidence.op.parameters
+    losses = [
+        kind.compute(
+            {"z": z[n : n + 1], "y": evidence.inputs["y"][n : n + 1]}, evidence.fmt, parameters
+        )["loss"]
+        for n in range(len(z))
+    ]
+    worth = Worth(
+        *(
+            np.array([float(part) for part in parts])
+            for parts in zip(*((o.value, o.error) for o in losses), strict=True)
+        )
+    )
+    columns = list(addresses.reshape(z.shape).T)
+    return Terms(places, evidence.fmt, columns, worth, (len(z),), is_plain=False, taken=taken)
+
+
+def _free(evidence: Evidence, needed: Needs, part: str) -> tuple[int, ...]:
+    """Return how long a part is along the axes that are summed."""
+    shape, fixed = evidence.inputs[part].shape, needed.parts[part]
+    return tuple(extent for extent, at in zip(shape, fixed, strict=True) if at is None)
 
 
 def _was_another(evidence: Evidence, needed: Needs, part: str) -> bool:
