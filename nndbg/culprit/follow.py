@@ -89,15 +89,14 @@ def trace_interval(
 
 
 def _look(code: Disassembly, address: int) -> Look | None:
-    """Return the vector register that the instruction there leaves a result in, if it has one."""
+    """Return the vector register and the mask that the instruction there has, if it has any."""
     instruction = code.at(address)
     if instruction is None:
         return None
     vectors = [name for name in instruction.writes if name.startswith("zmm")]
-    if len(vectors) != 1:
-        return None
+    vector = int(vectors[0].removeprefix("zmm")) if len(vectors) == 1 else None
     mask = int(instruction.mask.removeprefix("k")) if instruction.mask else None
-    return Look(int(vectors[0].removeprefix("zmm")), mask)
+    return Look(vector, mask) if (vector, mask) != (None, None) else None
 
 
 def _has_written(source: LiveSource, code: Disassembly, address: int) -> bool:

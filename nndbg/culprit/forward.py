@@ -117,7 +117,7 @@ class Forward:
     ) -> Result | None:
         seen = self._trace.steps.seen.get(index)
         is_number = instruction.mnemonic.endswith(("ss", "sd", "ps", "pd"))
-        if seen is None or not register.startswith("zmm"):
+        if seen is None or seen.vector is None or not register.startswith("zmm"):
             return None
         if not (instruction.is_float and is_number):
             return None

@@ -6,7 +6,7 @@ for each instruction, so memory is followed byte by byte, and vector registers l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from nndbg.culprit.lanes import ALL, Mask, Sources, sources, written
@@ -101,6 +101,14 @@ class Trace:
                 return _lanes(width, lambda lane: bool(held[width * (lane + 1) - 1] & _SIGN))
         return None
 
+    def touched(self, index: int, access: Access) -> Sequence[int]:
+        """Return the bytes that a store wrote, without those that a mask left out."""
+        span = self.span(index, access)
+        passed = self.passed(index)
+        if passed is None:
+            return span
+        return [at for number, at in enumerate(span) if passed >> number & 1]
+
     def _held(self, index: int, register: str) -> bytes | None:
         """Return what a vector register held before an instruction, None if nobody looked."""
         for before in range(index - 1, -1, -1):
@@ -117,8 +125,9 @@ class Trace:
             self._stores = []
             for index, instruction in enumerate(self.instructions):
                 if instruction is not None and (access := instruction.store) is not None:
-                    span = self.span(index, access)
-                    self._stores.append((index, span.start, span.stop))
+                    touched = self.touched(index, access)
+                    if touched:
+                        self._stores.append((index, touched[0], touched[-1] + 1))
         return self._stores
 
     def last_store(self, begin: int, end: int, before: int | None = None) -> int | None:
@@ -181,14 +190,15 @@ class _Wanted:
             self.registers[name] = rest
         return found
 
-    def take_memory(self, span: range) -> tuple[set[int], Mask]:
+    def take_memory(self, span: range, touched: Sequence[int]) -> tuple[set[int], Mask]:
+        """Return who wanted bytes that are written, and which of the span these are."""
         users: set[int] = set()
         mask = 0
-        for number, at in enumerate(span):
+        for at in touched:
             wanting = self.memory.pop(at, None)
             if wanting:
                 users |= wanting
-                mask |= 1 << number
+                mask |= 1 << (at - span.start)
         return users, mask
 
     def want(self, user: int, found: Sources, trace: Trace) -> None:
@@ -258,8 +268,9 @@ def _visit(
     store = instruction.store
     if store is not None and wanted.memory:
         span = trace.span(index, store)
-        if any(at in wanted.memory for at in span):
-            takers, mask = wanted.take_memory(span)
+        touched = trace.touched(index, store)
+        if any(at in wanted.memory for at in touched):
+            takers, mask = wanted.take_memory(span, touched)
             users |= takers
             asked.append(("", mask))
     if not asked:
@@ -277,9 +288,8 @@ def _visit(
 
 
 def is_masked_move(instruction: Instruction) -> bool:
-    """Whether it loads the lanes that the signs of a vector register say."""
-    is_move = instruction.mnemonic.startswith(("vmaskmov", "vpmaskmov"))
-    return is_move and instruction.load is not None
+    """Whether it loads or stores the lanes that the signs of a vector register say."""
+    return instruction.mnemonic.startswith(("vmaskmov", "vpmaskmov"))
 
 
 def _lanes(width: int, chosen: Callable[[int], bool]) -> Mask:

@@ -40,10 +40,11 @@ _BETWEEN_LOOKS = 64
 class Look:
     """What to keep of an instruction besides the general registers, by number.
 
-    `vector` is the zmm register to be read behind it, `mask` the k register that it goes by.
+    `vector` is the zmm register to be read behind it, `mask` the k register that it goes by; None
+    for what is not wanted.
     """
 
-    vector: int
+    vector: int | None = None
     mask: int | None = None
 
 
@@ -51,7 +52,7 @@ class Look:
 class Seen:
     """What a vector instruction left in its register, 64 bytes, and the mask that it went by."""
 
-    vector: bytes
+    vector: bytes | None
     mask: int | None
 
 
@@ -151,7 +152,8 @@ def _steps(
         if wanted is not None:
             vectors.fetch(pid)
             mask = vectors.mask(wanted.mask) if wanted.mask is not None else None
-            seen[len(found) - 1] = Seen(vectors.vector(wanted.vector), mask)
+            vector = vectors.vector(wanted.vector) if wanted.vector is not None else None
+            seen[len(found) - 1] = Seen(vector, mask)
         request(_GETREGS, pid, ctypes.addressof(fields))
         if last:
             break
