@@ -121,6 +121,8 @@ class _Sum:
             # What is left of a sum once it is taken off itself is no sum: so errors are found.
             return made_of | STRANGE
         is_new = made_of not in result.operands
+        if terms.is_made and sum(one != 0 for one in sums) < 2:
+            is_new = False  # a term on its way
         if not (is_new or terms.is_plain) or not made_of:
             self._makers[made_of] = result
             return made_of
@@ -346,7 +348,7 @@ class _Sum:
 
     def _product(self, came: Set) -> str:
         """Return the elements of one term as a product; nothing where there are more."""
-        if not came or came.bit_count() > self._terms.factors:
+        if not came or came.bit_count() > min(self._terms.factors, _MOST_NAMED):
             return ""
         return " * ".join(self._terms.names(came))
 
