@@ -12,6 +12,7 @@ from nndbg.compare import Status
 from nndbg.culprit import loops
 from nndbg.culprit.addresses import blame_address, moved_since, strides
 from nndbg.culprit.found import Found
+from nndbg.culprit.intermediate import follow_steps
 from nndbg.culprit.needs import Needs
 from nndbg.culprit.partial import Parting, follow_sum
 from nndbg.culprit.slicing import Slice, Trace, value_slice
@@ -463,9 +464,11 @@ class Formula:
     def _parting(self) -> Parting | None:
         """Take note of where the running value of the lane parts from the formula."""
         terms = terms_of(self.evidence, self.needs, self.places)
-        if terms is None:
-            return None
-        found = follow_sum(self.trace, self.slice, terms, self.needs, str(self.place))
+        way, element = (self.trace, self.slice), str(self.place)
+        if terms is not None:
+            found = follow_sum(*way, terms, self.needs, element)
+        else:
+            found = follow_steps(*way, self.evidence, self.needs, self.places, element)
         if found is not None:
             self.found.computed = found.computed
         return found

@@ -118,6 +118,8 @@ class LiveSource:
 
     def launch(self) -> Inferior:
         """Start the program anew and leave it before its first instruction."""
+        if self._inferior is not None and self._inferior.restart():
+            return self._inferior
         self.close()
         self._inferior = Inferior(self.executable, self._arguments, self._gdb)
         return self._inferior

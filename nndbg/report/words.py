@@ -125,8 +125,8 @@ def _turn(turn: Turn) -> str:
     took = f" ({line(turn.took)})" if turn.took else ""
     what = f"behind {line(turn.label)}{took}" if turn.label else "then"
     return (
-        f"{sign} {what}: running value {turn.value:.9g}, "
-        f"partial sum {turn.expected:.9g} ±{turn.bound:.2g}"
+        f"{sign} {what}: the lane held {turn.value:.9g}, "
+        f"expected {turn.expected:.9g} ±{turn.bound:.2g}"
     )
 
 

@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-import nndbg
-from nndbg.report import Culprit
-
-ROWS, TERMS, COLUMNS = 2, 24, 24
 FLAGS = Path("/proc/cpuinfo").read_text().split("flags", 1)[-1].split("\n", 1)[0].split()
-
-MAP = f"""\
-[program]
-name = "product"
-step = "enter:step"
-
-[buffers]
-x = {{ dtype = "f32", shape = [{ROWS}, {TERMS}] }}
-W = {{ dtype = "f32", shape = [{TERMS}, {COLUMNS}] }}
-b = {{ dtype = "f32", shape = [{COLUMNS}] }}
-z = {{ dtype = "f32", shape = [{ROWS}, {COLUMNS}] }}
-s = {{ dtype = "f32", shape = [{COLUMNS}] }}
-
-"""
 DENSE = """\
 [[ops]]
 name = "dense"
@@ -43,73 +23,6 @@ in   = { grad = "W" }
 out  = "s"
 done = "enter:done"
 """
-PROGRAM = """\
-; one product
-    default rel
-    global _start
-    section .text
-_start:
-    nop
-step:
-    nop
-    call work
-done:
-    nop
-    mov eax, 60
-    xor edi, edi
-    syscall
-
-work:
-{code}
-    ret
-
-    section .rodata
-factor: dd 2.0
-    section .data align=64
-{data}
-    section .bss align=64
-    global z:data {z}
-    global s:data {s}
-z: resb {z}
-s: resb {s}
-"""
-
-
-def numbers(name: str, array: np.ndarray) -> str:
-    values = "\n".join(f"    dd {float(v)!r}" for v in array.ravel())
-    return f"    global {name}:data {array.size * 4}\n    align 64\n{name}:\n{values}"
-
-
-def data() -> str:
-    random = np.random.default_rng(3)
-    arrays = {
-        "x": random.uniform(0.5, 1.0, (ROWS, TERMS)),
-        "W": random.uniform(-1.0, 1.0, (TERMS, COLUMNS)),
-        "b": random.uniform(-1.0, 1.0, COLUMNS),
-    }
-    return "\n".join(numbers(name, array.astype(np.float32)) for name, array in arrays.items())
-
-
-Wrong = Callable[..., Culprit]
-
-
-@pytest.fixture
-def culprit(build, tmp_path: Path) -> Wrong:
-    """Who is accused of the code of one op: `culprit(code, DENSE)`; the source's lines with it."""
-
-    def culprit(code: str, op: str) -> Culprit:
-        text = PROGRAM.format(code=code, data=data(), z=4 * ROWS * COLUMNS, s=4 * COLUMNS)
-        program = build("product", text)
-        path = tmp_path / "product.toml"
-        path.write_text(MAP + op)
-        report = nndbg.check(program, steps=range(1), map=path)
-        assert report.first is not None
-        assert report.first.culprit is not None
-        return report.first.culprit
-
-    return culprit
-
-
 # One column at a time, a term after the other, by multiplication and addition.
 SCALAR = """\
     xor r8d, r8d                        ; row

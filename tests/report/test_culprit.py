@@ -91,8 +91,8 @@ def test_how_the_element_was_computed_is_told_addition_by_addition(report, form)
     text = html.unescape(text.replace("\\", ""))
     assert "k = 9: the lane got x[3,9] * W[9,62], expected W[9,63]" in text
     assert "lane 7 of ymm4" in text
-    assert "behind k = 8 (x[3,8] * W[8,63]): running value 0.5, partial sum 0.5 " in text
-    assert "behind k = 9 (x[3,9] * W[9,62]): running value 0.75, partial sum 0.625 " in text
+    assert "behind k = 8 (x[3,8] * W[8,63]): the lane held 0.5, expected 0.5 " in text
+    assert "behind k = 9 (x[3,9] * W[9,62]): the lane held 0.75, expected 0.625 " in text
 
 
 def test_as_json_the_additions_have_value_sum_and_bound(report):
