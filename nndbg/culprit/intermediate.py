@@ -73,7 +73,7 @@ def follow_steps(
 ) -> Parting | None:
     """Return the first step of the formula whose result is wrong; None where none is seen to be."""
     steps = _STEPS.get(evidence.op.kind.name)
-    if steps is None:
+    if steps is None or not all(map(places.has, evidence.op.inputs.values())):
         return None
     values: dict[str, Bounded] = {}
     bits: dict[int, Set] = {}

@@ -221,7 +221,8 @@ def elements(made_of: Set) -> Iterator[Set]:
 def terms_of(evidence: Evidence, needed: Needs, places: Places) -> Terms | None:
     """Return the terms of the element that `needed` is about, None where its op is no sum."""
     first, *rest = evidence.op.kind.name.split(" + ")
-    if not all(_is_elementwise(name) for name in rest):
+    inputs = evidence.op.inputs.values()
+    if not all(map(_is_elementwise, rest)) or not all(map(places.has, inputs)):
         return None
     if first in ("softmax", "cross_entropy") and not rest:
         terms = _powers(evidence, needed, places, is_loss=first == "cross_entropy")
