@@ -193,7 +193,9 @@ class _Sum:
         meant = terms.partial(came)
         foreign = terms.foreign(running)
         is_from_before = running == LIVE and not self._trace.is_late
-        if not is_from_before and (running.bit_count() <= terms.factors or not foreign):
+        # Where terms of this element are in it already, it holds one wrong thing, and no other sum.
+        is_another = running.bit_count() > terms.factors and not terms.complete(running)
+        if not is_from_before and not (foreign and is_another):
             return self._judge_overwritten(result, came, meant)
         if meant.is_met(result.value) or meant.is_met_negative(result.value):
             return came
