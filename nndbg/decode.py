@@ -46,6 +46,7 @@ _FEATURES: Mapping[int, str] = {
 _HIGH = {"ah", "bh", "ch", "dh"}
 _STRINGS = {"movsb", "movsw", "movsd", "movsq", "stosb", "stosw", "stosd", "stosq"}
 _CALLS = {FlowControl.CALL, FlowControl.INDIRECT_CALL}
+_GOES_ON = {FlowControl.NEXT, FlowControl.CONDITIONAL_BRANCH, *_CALLS}
 _BASED = {Register.FS, Register.GS}
 _JUMPS = {FlowControl.UNCONDITIONAL_BRANCH, FlowControl.INDIRECT_BRANCH}
 
@@ -133,6 +134,11 @@ class Instruction:
     def is_jump(self) -> bool:
         """Whether it always jumps."""
         return self.flow in _JUMPS
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what follows it may run next, or after the function that it calls."""
+        return self.flow in _GOES_ON
 
     @property
     def is_float(self) -> bool:
@@ -358,9 +364,15 @@ def _stack(decoded: Decoded, mnemonic: str, operands: tuple[str, ...]) -> int:
     """Return by how much it moves the stack pointer, as far as it alone says."""
     immediate = _immediate(decoded)
     if operands[:1] == ("rsp",) and immediate is not None and mnemonic in ("add", "sub"):
-        signed = immediate - (1 << 64) if immediate >> 63 else immediate
-        return signed if mnemonic == "add" else -signed
+        return _signed(immediate) if mnemonic == "add" else -_signed(immediate)
+    is_above = decoded.memory_base == Register.RSP and decoded.memory_index == Register.NONE
+    if operands[:1] == ("rsp",) and mnemonic == "lea" and is_above:
+        return _signed(decoded.memory_displacement)
     return int(decoded.stack_pointer_increment)
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >> 63 else number
 
 
 def _string_width(mnemonic: str) -> int:

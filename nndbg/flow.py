@@ -7,55 +7,22 @@ instructions change it on any way from one place to the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 
-import iced_x86 as x86
-
+from nndbg.decode import Disassembly, Instruction
 from nndbg.elf import Executable
 
 # Beyond this many instructions nothing is claimed.
 _MOST = 4000
-_BITS = 64
-# The longest instruction that x86 has, in bytes.
-_LONGEST = 15
-
-_WRITES = frozenset(
-    {
-        x86.OpAccess.WRITE,
-        x86.OpAccess.COND_WRITE,
-        x86.OpAccess.READ_WRITE,
-        x86.OpAccess.READ_COND_WRITE,
-    }
+_GENERAL = frozenset(
+    {"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *(f"r{n}" for n in range(8, 16))}
 )
-_READS = frozenset(
-    {
-        x86.OpAccess.READ,
-        x86.OpAccess.COND_READ,
-        x86.OpAccess.READ_WRITE,
-        x86.OpAccess.READ_COND_WRITE,
-    }
-)
-_RESTORES = frozenset(
-    {
-        *(x86.Mnemonic.FXRSTOR, x86.Mnemonic.FXRSTOR64, x86.Mnemonic.XRSTOR),
-        *(x86.Mnemonic.XRSTOR64, x86.Mnemonic.XRSTORS, x86.Mnemonic.XRSTORS64),
-    }
-)
-_SETS_MXCSR = _RESTORES | {x86.Mnemonic.LDMXCSR, x86.Mnemonic.VLDMXCSR}
-_SETS_X87 = _RESTORES | {
-    *(x86.Mnemonic.FLDCW, x86.Mnemonic.FLDENV, x86.Mnemonic.FRSTOR),
-    *(x86.Mnemonic.FNINIT, x86.Mnemonic.FINIT, x86.Mnemonic.FNSAVE, x86.Mnemonic.FSAVE),
-}
-_GOES_ON = frozenset(
-    {
-        x86.FlowControl.NEXT,
-        x86.FlowControl.CALL,
-        x86.FlowControl.INDIRECT_CALL,
-        x86.FlowControl.CONDITIONAL_BRANCH,
-    }
-)
+_MOVES_STACK = frozenset({"push", "pop", "pushfq", "popfq"})
+_CLEARS_VECTORS = frozenset({"vzeroupper", "vzeroall"})
+_RESTORES = frozenset({"fxrstor", "fxrstor64", "xrstor", "xrstor64", "xrstors", "xrstors64"})
+_SETS_MXCSR = _RESTORES | {"ldmxcsr", "vldmxcsr"}
+_SETS_X87 = _RESTORES | {"fldcw", "fldenv", "frstor", "fninit", "finit", "fnsave", "fsave"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +53,7 @@ class _Step:
     writes: frozenset[str]
     sets: frozenset[str]
     moves: int | None
-    mnemonic: int
+    mnemonic: str
     uses_vectors: bool
 
 
@@ -97,7 +64,7 @@ def own_code(executable: Executable, begin: int, end: int) -> OwnCode | None:
     """
     if begin == end:
         return OwnCode(frozenset(), 0, False, False, False, False)
-    steps = _explore(executable, begin, end)
+    steps = _explore(Disassembly(executable), begin, end)
     if steps is None:
         return None
     passed = _leading_to(steps, end)
@@ -108,7 +75,7 @@ def own_code(executable: Executable, begin: int, end: int) -> OwnCode | None:
     return OwnCode(
         writes=frozenset().union(*(step.writes for step in between)),
         moves=_moved(steps, passed, begin, end),
-        sets_direction=x86.Mnemonic.STD in mnemonics,
+        sets_direction="std" in mnemonics,
         sets_mxcsr=bool(mnemonics & _SETS_MXCSR),
         sets_x87=bool(mnemonics & _SETS_X87),
         uses_vectors=any(step.uses_vectors for step in between),
@@ -123,12 +90,13 @@ def is_needed(
     Goes on in the callers: `stack` is the stack pointer at `address`, and `word` reads a return
     address, as linked, from the stack. Code that cannot be followed is not seen to read anything.
     """
+    code = Disassembly(executable)
     seen: set[int] = set()
     ahead: list[tuple[int, int | None]] = [(address, stack)]
     while ahead and len(seen) < _MOST:
         at, top = ahead.pop()
-        instruction = _decode(executable, at)
-        if at in seen or instruction.is_invalid:
+        instruction = code.at(at)
+        if at in seen or instruction is None:
             continue
         seen.add(at)
         step = _step(instruction)
@@ -136,7 +104,7 @@ def is_needed(
             return True
         if register in step.sets:
             continue
-        if instruction.flow_control == x86.FlowControl.RETURN:
+        if instruction.is_return:
             ahead += [] if top is None else [(word(top), top + 8)]
             continue
         top = None if top is None or step.moves is None else top + step.moves
@@ -149,18 +117,17 @@ def is_return_address(executable: Executable, address: int, function: int) -> bo
 
     An indirect call may be one of any function.
     """
+    code = Disassembly(executable)
     for length in range(2, 9):
-        call = _decode(executable, address - length)
-        if call.is_invalid or call.len != length:
+        call = code.at(address - length)
+        if call is None or call.end != address or not call.is_call:
             continue
-        if call.flow_control == x86.FlowControl.INDIRECT_CALL:
-            return True
-        if call.flow_control == x86.FlowControl.CALL and call.near_branch_target == function:
+        if call.target in (None, function):
             return True
     return False
 
 
-def _explore(executable: Executable, begin: int, end: int) -> dict[int, _Step] | None:
+def _explore(code: Disassembly, begin: int, end: int) -> dict[int, _Step] | None:
     """Return the instructions that control may come to before `end`, by address."""
     steps: dict[int, _Step] = {}
     ahead = [begin]
@@ -168,79 +135,50 @@ def _explore(executable: Executable, begin: int, end: int) -> dict[int, _Step] |
         address = ahead.pop()
         if address in steps:
             continue
-        instruction = _decode(executable, address)
-        if len(steps) == _MOST or instruction.flow_control == x86.FlowControl.INDIRECT_BRANCH:
+        instruction = code.at(address)
+        if len(steps) == _MOST or (instruction is not None and _is_hidden(instruction)):
             return None
-        steps[address] = step = _step(instruction)
+        steps[address] = step = _NOTHING if instruction is None else _step(instruction)
         ahead += [successor for successor in step.successors if successor != end]
     return steps
 
 
-def _decode(executable: Executable, address: int) -> x86.Instruction:
-    code = executable.code_at(address, _LONGEST)
-    return x86.Decoder(_BITS, code, ip=address if code else 0).decode()
+def _is_hidden(instruction: Instruction) -> bool:
+    """Whether it jumps where a register or a variable says."""
+    return instruction.is_jump and instruction.target is None
 
 
-def _step(instruction: x86.Instruction) -> _Step:
-    flow = instruction.flow_control
-    successors = [instruction.next_ip] if flow in _GOES_ON and not instruction.is_invalid else []
-    if flow in (x86.FlowControl.CONDITIONAL_BRANCH, x86.FlowControl.UNCONDITIONAL_BRANCH):
-        successors.append(instruction.near_branch_target)
-    calls = flow in (x86.FlowControl.CALL, x86.FlowControl.INDIRECT_CALL)
-    used = [] if calls else x86.InstructionInfoFactory().info(instruction).used_registers()
-    saves = instruction.mnemonic == x86.Mnemonic.PUSH
+def _step(instruction: Instruction) -> _Step:
+    successors = [instruction.end] if instruction.goes_on else []
+    if instruction.target is not None and not instruction.is_call:
+        successors.append(instruction.target)
+    calls = instruction.is_call
+    none: frozenset[str] = frozenset()
+    is_wide = any(name.startswith(("ymm", "zmm")) for name in instruction.names)
     return _Step(
         successors=tuple(successors),
-        reads=frozenset() if saves else frozenset(_registers(used, _READS)),
-        writes=frozenset(_registers(used, _WRITES)),
-        sets=frozenset(_registers((r for r in used if _is_whole(r)), {x86.OpAccess.WRITE})),
-        moves=0 if calls else _moves(instruction, used),
+        reads=none if calls or instruction.mnemonic == "push" else instruction.reads & _GENERAL,
+        writes=none if calls else instruction.writes & _GENERAL,
+        sets=none if calls else instruction.kills & _GENERAL,
+        moves=0 if calls else _moves(instruction),
         mnemonic=instruction.mnemonic,
-        uses_vectors=any(
-            x86.RegisterExt.is_ymm(r.register) or x86.RegisterExt.is_zmm(r.register) for r in used
-        ),
+        uses_vectors=is_wide or instruction.mnemonic in _CLEARS_VECTORS,
     )
 
 
-def _registers(used: Iterable[x86.UsedRegister], accesses: Collection[int]) -> Iterator[str]:
-    """Yield the 64-bit general registers that are used in one of these ways."""
-    for one in used:
-        if one.access in accesses and x86.RegisterExt.is_gpr(one.register):
-            yield _names()[x86.RegisterExt.full_register(one.register)]
+# What is no instruction leads nowhere.
+_NOTHING = _Step((), frozenset(), frozenset(), frozenset(), 0, "", False)
 
 
-def _is_whole(used: x86.UsedRegister) -> bool:
-    """Return whether writing it leaves nothing of the 64 bits: 32 bits clear the others."""
-    return x86.RegisterExt.size(used.register) >= 4
-
-
-@cache
-def _names() -> Mapping[int, str]:
-    return {value: name.lower() for name, value in vars(x86.Register).items() if name.isupper()}
-
-
-def _moves(instruction: x86.Instruction, used: Iterable[x86.UsedRegister]) -> int | None:
+def _moves(instruction: Instruction) -> int | None:
     """Return by how much an instruction raises the stack pointer, None where that is not known."""
-    if "rsp" not in _registers(used, _WRITES):
+    if "rsp" not in instruction.writes:
         return 0
-    match instruction.mnemonic:
-        case x86.Mnemonic.PUSH | x86.Mnemonic.POP | x86.Mnemonic.PUSHFQ | x86.Mnemonic.POPFQ:
-            return instruction.stack_pointer_increment
-        case x86.Mnemonic.ADD | x86.Mnemonic.SUB if instruction.op1_kind != x86.OpKind.REGISTER:
-            if instruction.op1_kind == x86.OpKind.MEMORY:
-                return None
-            amount = _signed(instruction.immediate(1))
-            return amount if instruction.mnemonic == x86.Mnemonic.ADD else -amount
-        case x86.Mnemonic.LEA if (
-            instruction.memory_base == x86.Register.RSP
-            and instruction.memory_index == x86.Register.NONE
-        ):
-            return _signed(instruction.memory_displacement)
-    return None
-
-
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >> 63 else number
+    by_constant = instruction.mnemonic in ("add", "sub") and instruction.immediate is not None
+    if instruction.mnemonic in _MOVES_STACK or by_constant:
+        return instruction.stack
+    # By an address that is not made of the stack pointer alone it moves who knows how far.
+    return instruction.stack or None if instruction.mnemonic == "lea" else None
 
 
 def _leading_to(steps: Mapping[int, _Step], end: int) -> set[int]:

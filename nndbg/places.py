@@ -103,6 +103,10 @@ class Places:
         nearest = min(gaps, key=lambda gap: abs(gap[1]), default=None)
         return nearest if nearest is not None and abs(nearest[1]) <= most else None
 
+    def has(self, buffer: str) -> bool:
+        """Whether the buffer lies anywhere in this step: its pointer may be null."""
+        return bool(self._addresses.get(buffer))
+
     def start(self, buffer: str) -> int:
         """Return where a buffer begins."""
         return self._addresses[buffer]

@@ -11,7 +11,7 @@ from nndbg.culprit.watch import Arrival, walk
 from nndbg.decode import Disassembly
 from nndbg.errors import ProgramError
 from nndbg.inferior import LiveSource
-from nndbg.inferior.stepper import NOTHING, follow
+from nndbg.inferior.stepper import NOTHING, Look, follow
 
 # What one trace may cost, so that a check still answers in seconds.
 _MOST_INSTRUCTIONS = 40_000
@@ -78,6 +78,9 @@ def trace_interval(
         ops, begins_step = source.passed(registers["rip"] - offset, registers)
         return begins_step or any(op in until for op in ops)
 
+    def look(at: int) -> Look | None:
+        return _look(code, at - offset)
+
     steps = follow(
         source.inferior,
         {address + offset for address in source.boundaries},
@@ -86,8 +89,21 @@ def trace_interval(
         goal.store + offset if goal is not None and access is not None else None,
         is_enough,
         is_over,
+        look,
     )
-    return Trace(steps, code, offset), steps.is_whole or (goal is not None and left <= 0)
+    trace = Trace(steps, code, offset, is_late=near is not None)
+    return trace, steps.is_whole or (goal is not None and left <= 0)
+
+
+def _look(code: Disassembly, address: int) -> Look | None:
+    """Return the vector register and the mask that the instruction there has, if it has any."""
+    instruction = code.at(address)
+    if instruction is None:
+        return None
+    vectors = [name for name in instruction.writes if name.startswith("zmm")]
+    vector = int(vectors[0].removeprefix("zmm")) if len(vectors) == 1 else None
+    mask = int(instruction.mask.removeprefix("k")) if instruction.mask else None
+    return Look(vector, mask) if (vector, mask) != (None, None) else None
 
 
 def _has_written(source: LiveSource, code: Disassembly, address: int) -> bool:

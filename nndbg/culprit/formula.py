@@ -12,8 +12,11 @@ from nndbg.compare import Status
 from nndbg.culprit import loops
 from nndbg.culprit.addresses import blame_address, moved_since, strides
 from nndbg.culprit.found import Found
+from nndbg.culprit.intermediate import follow_steps
 from nndbg.culprit.needs import Needs
+from nndbg.culprit.partial import Parting, follow_sum
 from nndbg.culprit.slicing import Slice, Trace, value_slice
+from nndbg.culprit.terms import terms_of
 from nndbg.diagnose import Evidence
 from nndbg.places import Place, Places
 
@@ -68,12 +71,19 @@ class Formula:
             self._add(index, f"takes {at} as it was before the op")
         self._overlapping_store()
         self._clobbered()
-        stale = self._stale()
+        self._upper_lanes_cleared()
+        parting = self._parting()
+        stale = self._stale() or (parting is not None and self._kept(parting))
         if self.foreign and not stale:
             self._foreign()
+        if parting is not None and parting.is_lost:
+            self._part(parting)
         if self.is_whole:
-            self._missing()
+            if parting is None or not parting.is_whole:
+                self._missing()
             self._choice()
+        if parting is not None:
+            self._part(parting)
         self._arithmetic()
 
     def _add(self, index: int, says: str) -> None:
@@ -136,6 +146,29 @@ class Formula:
         border = self._other_element(begin, self.right[0][0])
         if border is None:
             return False
+        self._not_cleared(begin, stranger, border)
+        return True
+
+    def _kept(self, parting: Parting) -> bool:
+        """Whether the lane went on with a sum that belongs to another element; adds who did."""
+        if parting.index is None or not parting.is_stale:
+            return False
+        if not self.foreign:
+            self._part(parting)
+            self._cleared_beside(parting.index)
+            return True
+        begin, stranger = self.foreign[0]
+        border = self._other_element(begin, parting.index)
+        if border is None:
+            return False
+        self._not_cleared(begin, stranger, border)
+        for node in self.slice.ordered:
+            if border <= node < parting.index:
+                self._add(node, f"begins a part of {self.place}, and another part is not cleared")
+                break
+        return True
+
+    def _not_cleared(self, begin: int, stranger: Place, border: int) -> None:
         cleared = [n for n in self.slice.ordered if n < begin and self._begins(n)]
         for node in cleared[-1:]:
             says = f"begins the sum, and not again before {self.place}: {stranger} is still in it"
@@ -145,10 +178,30 @@ class Formula:
                 maker < border and node in users for maker, users in self.slice.feeds.items()
             ):
                 self._add(node, f"adds to a sum that still holds {stranger}: it is not cleared")
+                self._cleared_beside(node)
                 for before in range(node - 1, max(node - 4, border), -1):
                     self._add(before, "between the last element and this one")
                 break
-        return True
+
+    def _cleared_beside(self, node: int) -> None:
+        """Add who sets the registers beside the one that is added to: there it is missing."""
+        adds = self.trace.instructions[node]
+        assert adds is not None
+        own = _numbers(adds.writes)
+        begin, _ = loops.frame(self.trace, node)
+        summing = {
+            name
+            for other in self.trace.instructions[begin:]
+            if other is not None and other.mnemonic == adds.mnemonic
+            for name in other.writes
+        }
+        beside: dict[int, int] = {}
+        for index in range(begin, node):
+            instruction = self.trace.instructions[index]
+            if instruction is not None and (instruction.is_zeroing or not instruction.is_float):
+                beside |= dict.fromkeys(_numbers(instruction.writes & summing), index)
+        for number in sorted(beside, key=lambda n: (abs(n - own[0]), n))[:2] if own else ():
+            self._add(beside[number], "begins the sum beside the one that is not cleared")
 
     def _other_element(self, begin: int, end: int) -> int | None:
         """Return the last store between the two that wrote other elements of the op's outputs."""
@@ -298,6 +351,13 @@ class Formula:
                     self._add(node, f"takes {register}, which {name} has changed since it was set")
                     return
 
+    def _upper_lanes_cleared(self) -> None:
+        """Add what cleared the upper lanes of all registers while the element was in one."""
+        for node in self.slice.ordered:
+            instruction = self.trace.instructions[node]
+            if instruction is not None and instruction.mnemonic in ("vzeroupper", "vzeroall"):
+                self._add(node, f"clears the lane that {self.place} is in")
+
     def _set_before(self, register: str, begin: int, end: int) -> bool:
         """Whether the function that stored the element set a register in this part of the trace."""
         return any(
@@ -401,6 +461,22 @@ class Formula:
 
     # What was calculated
 
+    def _parting(self) -> Parting | None:
+        """Take note of where the running value of the lane parts from the formula."""
+        terms = terms_of(self.evidence, self.needs, self.places)
+        way, element = (self.trace, self.slice), str(self.place)
+        if terms is not None:
+            found = follow_sum(*way, terms, self.needs, element)
+        else:
+            found = follow_steps(*way, self.evidence, self.needs, self.places, element)
+        if found is not None:
+            self.found.computed = found.computed
+        return found
+
+    def _part(self, parting: Parting) -> None:
+        if parting.index is not None:
+            self._add(parting.index, parting.computed.says)
+
     def _arithmetic(self) -> None:
         """Name what calculated the element, the last first; what made infinity, the first first."""
         trace = self.trace
@@ -424,3 +500,8 @@ class Formula:
         return executable.function_at(self.trace.addresses[node]) == executable.function_at(
             self.trace.addresses[self.store]
         )
+
+
+def _numbers(registers: Iterable[str]) -> list[int]:
+    """Return the numbers of those that are vector registers."""
+    return [int(name[3:]) for name in registers if name.startswith("zmm")]

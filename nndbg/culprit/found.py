@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from nndbg.culprit.model import site
 from nndbg.decode import Disassembly
-from nndbg.report.model import Culprit, Suspect
+from nndbg.report.model import Computed, Culprit, Suspect
 
 _MOST = 5
 
@@ -18,6 +18,7 @@ class Found:
     code: Disassembly
     suspects: list[Suspect] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    computed: Computed | None = None
 
     def add(self, address: int, says: str, amended: str | None = None) -> None:
         """Take the instruction at `address` (as linked) as the next candidate.
@@ -57,4 +58,4 @@ class Found:
         """Return the likeliest candidates, None where there are none."""
         if not self.suspects:
             return None
-        return Culprit(element, tuple(self.suspects[:_MOST]), tuple(self.notes))
+        return Culprit(element, tuple(self.suspects[:_MOST]), tuple(self.notes), self.computed)

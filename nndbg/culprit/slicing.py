@@ -6,7 +6,7 @@ for each instruction, so memory is followed byte by byte, and vector registers l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from nndbg.culprit.lanes import ALL, Mask, Sources, sources, written
@@ -14,12 +14,19 @@ from nndbg.decode import Access, Disassembly, Instruction
 from nndbg.inferior.stepper import Steps
 
 _OUTSIDE = -1
+_SIGN = 0x80
+# Instructions under a mask that read where their result goes all the same.
+_READ_THEIR_TARGET = ("vfm", "vfnm", "vpternlog")
 
 
 class Trace:
-    """The instructions that ran, in order, with the registers before each."""
+    """The instructions that ran, in order, with the registers before each.
 
-    def __init__(self, steps: Steps, code: Disassembly, offset: int) -> None:
+    It `is_late` where it begins somewhere within the op.
+    """
+
+    def __init__(self, steps: Steps, code: Disassembly, offset: int, is_late: bool = False) -> None:
+        self.is_late = is_late
         self.steps = steps
         self.code = code
         self.offset = offset
@@ -50,6 +57,67 @@ class Trace:
             begin = self.registers(index)["rsp"] + instruction.stack
         return range(begin, begin + access.size)
 
+    def sources(self, index: int, register: str, wanted: Mask) -> Sources:
+        """Return what bytes of a register were made of; lanes that a mask left out took nothing.
+
+        The mask itself is named as well.
+        """
+        instruction = self.instructions[index]
+        assert instruction is not None
+        passed = self.passed(index) if register.startswith("zmm") else None
+        if passed is None:
+            return sources(instruction, register, wanted)
+        taken = sources(instruction, register, wanted & passed)
+        reads_target = register in instruction.operands[1:] or instruction.mnemonic.startswith(
+            _READ_THEIR_TARGET
+        )
+        masks = {instruction.mask, instruction.operands[1] if is_masked_move(instruction) else ""}
+        found = {
+            name: mask
+            for name, mask in taken.registers
+            if name in masks or (wanted & passed and (reads_target or name != register))
+        }
+        kept = wanted & ~passed
+        if kept and not (is_masked_move(instruction) or "{z}" in instruction.text):
+            found[register] = found.get(register, 0) | kept
+        memory = taken.memory if wanted & passed else ()
+        return Sources(tuple(found.items()), memory, taken.is_loose and bool(wanted & passed))
+
+    def passed(self, index: int) -> Mask | None:
+        """Return which bytes of its result a mask lets through; None without, or if not known."""
+        instruction = self.instructions[index]
+        assert instruction is not None
+        if instruction.mask:
+            seen = self.steps.seen.get(index)
+            bits = seen.mask if seen is not None else None
+            if bits is None or "blendm" in instruction.mnemonic:
+                return None
+            width = 8 if instruction.mnemonic.endswith(("pd", "sd", "q", "64")) else 4
+            return _lanes(width, lambda lane: bool(bits >> lane & 1))
+        if is_masked_move(instruction):
+            held = self._held(index, instruction.operands[1])
+            width = 8 if instruction.mnemonic.endswith(("pd", "q")) else 4
+            if held is not None:
+                return _lanes(width, lambda lane: bool(held[width * (lane + 1) - 1] & _SIGN))
+        return None
+
+    def touched(self, index: int, access: Access) -> Sequence[int]:
+        """Return the bytes that a store wrote, without those that a mask left out."""
+        span = self.span(index, access)
+        passed = self.passed(index)
+        if passed is None:
+            return span
+        return [at for number, at in enumerate(span) if passed >> number & 1]
+
+    def _held(self, index: int, register: str) -> bytes | None:
+        """Return what a vector register held before an instruction, None if nobody looked."""
+        for before in range(index - 1, -1, -1):
+            instruction = self.instructions[before]
+            if instruction is not None and register in instruction.writes:
+                seen = self.steps.seen.get(before)
+                return seen.vector if seen is not None else None
+        return None
+
     @property
     def stores(self) -> list[tuple[int, int, int]]:
         """Every store: index, first byte, behind the last."""
@@ -57,8 +125,9 @@ class Trace:
             self._stores = []
             for index, instruction in enumerate(self.instructions):
                 if instruction is not None and (access := instruction.store) is not None:
-                    span = self.span(index, access)
-                    self._stores.append((index, span.start, span.stop))
+                    touched = self.touched(index, access)
+                    if touched:
+                        self._stores.append((index, touched[0], touched[-1] + 1))
         return self._stores
 
     def last_store(self, begin: int, end: int, before: int | None = None) -> int | None:
@@ -82,13 +151,15 @@ class Leaf:
 class Slice:
     """The instructions that a value was made by, by index; `leaves` are what they loaded.
 
-    `feeds` says which later instructions of the slice took what an earlier one made. `live` are
+    `asked` says which bytes of which registers ("" is memory) each of them was followed for,
+    `feeds` which later instructions of the slice took what an earlier one made. `live` are
     registers that held part of it when the trace began. `loose` are instructions at which more may
     have been followed than counts.
     """
 
     nodes: set[int] = field(default_factory=set)
     leaves: list[Leaf] = field(default_factory=list)
+    asked: dict[int, list[tuple[str, Mask]]] = field(default_factory=dict)
     feeds: dict[int, set[int]] = field(default_factory=dict)
     live: set[str] = field(default_factory=set)
     loose: set[int] = field(default_factory=set)
@@ -119,14 +190,15 @@ class _Wanted:
             self.registers[name] = rest
         return found
 
-    def take_memory(self, span: range) -> tuple[set[int], Mask]:
+    def take_memory(self, span: range, touched: Sequence[int]) -> tuple[set[int], Mask]:
+        """Return who wanted bytes that are written, and which of the span these are."""
         users: set[int] = set()
         mask = 0
-        for number, at in enumerate(span):
+        for at in touched:
             wanting = self.memory.pop(at, None)
             if wanting:
                 users |= wanting
-                mask |= 1 << number
+                mask |= 1 << (at - span.start)
         return users, mask
 
     def want(self, user: int, found: Sources, trace: Trace) -> None:
@@ -196,21 +268,34 @@ def _visit(
     store = instruction.store
     if store is not None and wanted.memory:
         span = trace.span(index, store)
-        if any(at in wanted.memory for at in span):
-            takers, mask = wanted.take_memory(span)
+        touched = trace.touched(index, store)
+        if any(at in wanted.memory for at in touched):
+            takers, mask = wanted.take_memory(span, touched)
             users |= takers
             asked.append(("", mask))
     if not asked:
         return
     result.nodes.add(index)
+    result.asked[index] = asked
     for user in users:
         if user != _OUTSIDE:
             result.feeds.setdefault(index, set()).add(user)
     for name, mask in asked:
-        found = sources(instruction, name, mask)
+        found = trace.sources(index, name, mask)
         if found.is_loose:
             result.loose.add(index)
         wanted.want(index, found, trace)
+
+
+def is_masked_move(instruction: Instruction) -> bool:
+    """Whether it loads or stores the lanes that the signs of a vector register say."""
+    return instruction.mnemonic.startswith(("vmaskmov", "vpmaskmov"))
+
+
+def _lanes(width: int, chosen: Callable[[int], bool]) -> Mask:
+    """Return the bytes of the lanes that are chosen."""
+    lane = (1 << width) - 1
+    return sum(lane << width * n for n in range(64 // width) if chosen(n))
 
 
 def _runs(user: int, bytes_read: list[int]) -> list[Leaf]:

@@ -121,6 +121,10 @@ class EmulatedTarget:
         """QEMU ends by itself."""
         self._link.has_ended = True
 
+    def kill(self, gdb: Conversation, is_held: bool) -> bool:
+        """An emulator ends with its program."""
+        return False
+
     def close(self) -> None:
         """Kill the emulator, and the program with it."""
         if self._process is not None:

@@ -136,6 +136,8 @@ class LiveSource:
 
     def launch(self) -> Inferior:
         """Start the program anew and leave it before its first instruction."""
+        if self._inferior is not None and self._inferior.restart():
+            return self._inferior
         self.close()
         try:
             self._inferior = Inferior(self.executable, self._arguments, self._gdb, self.remote)

@@ -65,6 +65,14 @@ class LocalTarget:
         self._memory = ProcessMemory(self._pid)
         self._mend_arguments(gdb)
 
+    def kill(self, gdb: Conversation, is_held: bool) -> bool:
+        """Kill the process, through GDB where that has it."""
+        if self._pid is not None and is_held:
+            gdb.command('-interpreter-exec console "kill"', _START_LIMIT)
+            self._pid = None
+        self.close()
+        return True
+
     def _mend_arguments(self, gdb: Conversation) -> None:
         """Write the arguments that GDB would have broken up where the program finds them.
 

@@ -74,6 +74,16 @@ class Conversation:
         self._ears[descriptor] = hear
         self._poll.register(descriptor, select.POLLIN)
 
+    def silence(self, descriptor: int) -> None:
+        """Listen to `descriptor` no more."""
+        if self._ears.pop(descriptor, None) is not None:
+            with suppress(KeyError):
+                self._poll.unregister(descriptor)
+
+    def forget(self) -> None:
+        """Forget what GDB has announced and nobody asked for, as before another run."""
+        self._records.clear()
+
     def command(self, text: str, timeout: float = 10.0) -> Mapping[str, Any]:
         """Send an MI command and return the payload of its result.
 

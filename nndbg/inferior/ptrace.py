@@ -63,12 +63,12 @@ _ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_
 _ptrace.restype = ctypes.c_long
 
 
-def request(number: int, pid: int, data: int = 0) -> None:
-    """Make one request.
+def request(number: int, pid: int, data: int = 0, address: int = 0) -> None:
+    """Ask the kernel for one thing.
 
     Raises ProcessLookupError where the process is gone, ProgramError where the kernel refuses.
     """
-    if _ptrace(number, pid, None, data) < 0:
+    if _ptrace(number, pid, address, data) < 0:
         code = ctypes.get_errno()
         if code == errno.ESRCH:
             raise ProcessLookupError(code, os.strerror(code))

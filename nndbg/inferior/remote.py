@@ -151,6 +151,10 @@ class RemoteTarget:
         """Nothing is left to kill."""
         self._link.has_ended = True
 
+    def kill(self, gdb: Conversation, is_held: bool) -> bool:
+        """A server starts the program anew for another GDB."""
+        return False
+
     def close(self) -> None:
         """Have the server kill the program."""
         self._link.kill()

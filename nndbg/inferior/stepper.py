@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +29,31 @@ from nndbg.inferior.ptrace import (
     request,
     seize,
 )
+from nndbg.inferior.xstate import Vectors
 
 _RIP = FIELD["rip"]
 # Looking at the clock costs as much as a tenth of a step.
 _BETWEEN_LOOKS = 64
+
+
+@dataclass(frozen=True)
+class Look:
+    """What to keep of an instruction besides the general registers, by number.
+
+    `vector` is the zmm register to be read behind it, `mask` the k register that it goes by; None
+    for what is not wanted.
+    """
+
+    vector: int | None = None
+    mask: int | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a vector instruction left in its register, 64 bytes, and the mask that it went by."""
+
+    vector: bytes | None
+    mask: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +61,13 @@ class Steps:
     """The registers before each instruction that ran, [n, fields], as loaded.
 
     `is_whole` says whether the program got to where it was to be followed to; `signal` is what
-    ended it before, 0 where nothing did.
+    ended it before, 0 where nothing did. `seen` is what was looked at besides, by index.
     """
 
     registers: NDArray[np.uint64]
     is_whole: bool
     signal: int
+    seen: Mapping[int, Seen] = field(default_factory=dict)
 
     @property
     def addresses(self) -> NDArray[np.uint64]:
@@ -68,18 +90,20 @@ def follow(
     at: int | None = None,
     is_enough: Callable[[dict[str, int]], bool] = lambda registers: False,
     is_over: Callable[[dict[str, int]], bool] = lambda registers: True,
+    look: Callable[[int], Look | None] = lambda address: None,
 ) -> Steps:
     """Take the program over from GDB and run it to one of the addresses `until`, as loaded.
 
     Of each of those that it comes to, `is_over` says by the registers there whether it is the one.
     Ends before that after `most` instructions or `seconds`, or behind the instruction `at` when
-    `is_enough` says so of the registers before it. The program is killed afterwards. Raises
-    ProgramError where the kernel refuses to trace it.
+    `is_enough` says so of the registers before it. `look` says what to keep of the instruction at
+    an address, as loaded, besides. The program is killed afterwards. Raises ProgramError where the
+    kernel refuses to trace it.
     """
     pid = inferior.hand_over()
     try:
         seize(pid, EXITKILL)
-        return _steps(pid, frozenset(until), most, seconds, at, is_enough, is_over)
+        return _steps(pid, frozenset(until), most, seconds, at, is_enough, is_over, look)
     except (ChildProcessError, ProcessLookupError) as error:
         raise ProgramError("the program is gone: it cannot be followed.") from error
     finally:
@@ -94,7 +118,11 @@ def _steps(
     at: int | None,
     is_enough: Callable[[dict[str, int]], bool],
     is_over: Callable[[dict[str, int]], bool],
+    look: Callable[[int], Look | None],
 ) -> Steps:
+    vectors = Vectors()
+    seen: dict[int, Seen] = {}
+    looks: dict[int, Look | None] = {}
     fields = Registers()
     found: list[bytes] = []
     ended = 0
@@ -105,7 +133,11 @@ def _steps(
         if len(found) % _BETWEEN_LOOKS == 0 and time.monotonic() > deadline:
             break
         before = bytes(fields)
-        last = fields[_RIP] == at and is_enough(dict(zip(FIELDS, fields, strict=True)))
+        here = fields[_RIP]
+        if here not in looks:
+            looks[here] = look(here)
+        wanted = looks[here]
+        last = here == at and is_enough(dict(zip(FIELDS, fields, strict=True)))
         request(SINGLESTEP, pid)
         _, status = os.waitpid(pid, WALL)
         if not os.WIFSTOPPED(status):
@@ -119,9 +151,14 @@ def _steps(
         if reason != signal.SIGTRAP:
             ended = reason
             break
+        if wanted is not None:
+            vectors.fetch(pid)
+            mask = vectors.mask(wanted.mask) if wanted.mask is not None else None
+            vector = vectors.vector(wanted.vector) if wanted.vector is not None else None
+            seen[len(found) - 1] = Seen(vector, mask)
         get_registers(pid, fields)
         is_there = fields[_RIP] in until and is_over(dict(zip(FIELDS, fields, strict=True)))
         if last:
             break
     rows = np.frombuffer(b"".join(found), np.uint64).reshape(-1, len(FIELDS))
-    return Steps(rows, is_whole=is_there, signal=ended)
+    return Steps(rows, is_whole=is_there, signal=ended, seen=seen)

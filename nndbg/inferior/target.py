@@ -25,6 +25,12 @@ class Target(Protocol):
     def command_line(self) -> Sequence[str]:
         """What GDB is started with besides its settings."""
 
+    def kill(self, gdb: Conversation, is_held: bool) -> bool:
+        """End the program so that `gdb` can start it again; whether it can.
+
+        `is_held` says that GDB has not let go of it for another tracer.
+        """
+
     def start(self, gdb: Conversation, terminal: Terminal) -> None:
         """Bring the program to before its first instruction.
 

@@ -16,7 +16,7 @@ from nndbg.drift import Point
 from nndbg.finding import Finding
 from nndbg.report.drift import sentences
 from nndbg.report.healed import Healed
-from nndbg.report.model import CodePlace, Culprit, First, Report, Suspect
+from nndbg.report.model import CodePlace, Computed, Culprit, First, Report, Suspect
 
 SCHEMA = "nndbg-report/1"
 
@@ -115,6 +115,25 @@ def _culprit(culprit: Culprit) -> dict[str, Any]:
         "element": culprit.element,
         "candidates": [_suspect(suspect) for suspect in culprit.candidates],
         "notes": list(culprit.notes),
+        "computed": _computed(culprit.computed) if culprit.computed is not None else None,
+    }
+
+
+def _computed(how: Computed) -> dict[str, Any]:
+    return {
+        "element": how.element,
+        "says": how.says,
+        "lane": how.lane,
+        "turns": [
+            {
+                "label": turn.label,
+                "took": turn.took,
+                "value": _number(turn.value),
+                "expected": _number(turn.expected),
+                "bound": _number(turn.bound),
+            }
+            for turn in how.turns
+        ],
     }
 
 

@@ -18,6 +18,7 @@ from nndbg.report.words import (
     SIGNS,
     boundary,
     compared,
+    computed,
     crashed,
     explained,
     found,
@@ -139,5 +140,10 @@ def _culprit(culprit: Culprit) -> Iterable[Text]:
     for suspect in others:
         what = f"{line(suspect.place)}  {line(suspect.instruction)}"
         yield Text(f"    {what}  ({line(suspect.says)})")
+    if culprit.computed is not None:
+        what, *turns = computed(culprit.computed)
+        yield Text(f"  {what}")
+        for turn in turns:
+            yield Text(f"    {turn}")
     for note in culprit.notes:
         yield Text(f"  {line(note)}")

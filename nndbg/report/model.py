@@ -51,15 +51,51 @@ class Suspect:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """One addition to a sum: what the lane `took`, what it held then, and what it should have held.
+
+    `label` names the term (`k = 512`); `took` are its elements, empty where there were many.
+    `bound` is how far a right program's value may lie from `expected`.
+    """
+
+    label: str
+    took: str
+    value: float
+    expected: float
+    bound: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the lane held what it should have."""
+        return abs(self.value - self.expected) <= self.bound
+
+
+@dataclass(frozen=True)
+class Computed:
+    """How a wrong element was computed, in a sentence, and the last additions up to where it went
+    wrong.
+
+    `lane` says where the running value was: lane, register, line, instruction.
+    """
+
+    element: str
+    says: str
+    turns: tuple[Turn, ...]
+    lane: str
+
+
+@dataclass(frozen=True)
 class Culprit:
     """Who made the first wrong number: `candidates`, at most five, the likeliest first.
 
-    `element` is the one that was followed back, `notes` what has to be known of the search.
+    `element` is the one that was followed back, `notes` what has to be known of the search,
+    `computed` how the element came to its value, where that could be followed.
     """
 
     element: str
     candidates: tuple[Suspect, ...]
     notes: tuple[str, ...] = ()
+    computed: Computed | None = None
 
     @property
     def likeliest(self) -> Suspect:

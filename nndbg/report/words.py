@@ -9,7 +9,7 @@ from itertools import islice
 from nndbg.compare import Element, Status, Verdict
 from nndbg.crash import Crash
 from nndbg.diagnose import Diagnosis
-from nndbg.report.model import CodePlace, Culprit, Report
+from nndbg.report.model import CodePlace, Computed, Culprit, Report, Turn
 from nndbg.report.tally import Output, Steps, Tally
 from nndbg.text import printable
 
@@ -106,8 +106,28 @@ def accused(culprit: Culprit) -> list[str]:
         f"({line(suspect.says)})"
         for suspect in culprit.candidates
     ]
+    how = computed(culprit.computed) if culprit.computed is not None else []
     notes = [line(note) for note in culprit.notes]
-    return [f"culprit: {told[0]}", *(f"or else: {other}" for other in told[1:]), *notes]
+    return [f"culprit: {told[0]}", *(f"or else: {other}" for other in told[1:]), *how, *notes]
+
+
+def computed(how: Computed) -> list[str]:
+    """Return how a wrong element was computed: a sentence, where, and a line for each addition."""
+    return [
+        f"how {line(how.element)} was computed: {line(how.says)}",
+        f"in {line(how.lane)}",
+        *(_turn(turn) for turn in how.turns),
+    ]
+
+
+def _turn(turn: Turn) -> str:
+    sign = SIGNS[Status.AGREE if turn.is_right else Status.DIVERGED]
+    took = f" ({line(turn.took)})" if turn.took else ""
+    what = f"behind {line(turn.label)}{took}" if turn.label else "then"
+    return (
+        f"{sign} {what}: the lane held {turn.value:.9g}, "
+        f"expected {turn.expected:.9g} ±{turn.bound:.2g}"
+    )
 
 
 def in_words(verdict: Verdict) -> str:

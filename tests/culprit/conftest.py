@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+import nndbg
 from nndbg.culprit import Blame, parse_place, writes_of
 from nndbg.elf import read_executable
 from nndbg.inferior import LiveSource
 from nndbg.layermap import load_map
+from nndbg.report import Culprit
+
+from . import product
 
 Ask = Callable[..., Blame]
 
@@ -101,3 +105,23 @@ def ask(build: Callable[..., Path], tmp_path: Path) -> Iterator[Ask]:
             return writes_of(source, place, 0, "work", 10.0, debug_registers)
 
     return ask
+
+
+Wrong = Callable[..., Culprit]
+
+
+@pytest.fixture
+def culprit(build, tmp_path: Path) -> Wrong:
+    """Who is accused of the code of one op: `culprit(code, op)`, the op as the map has it."""
+
+    def culprit(code: str, op: str) -> Culprit:
+        text = product.PROGRAM.format(code=code, data=product.data(), **product.SIZES)
+        program = build("product", text)
+        path = tmp_path / "product.toml"
+        path.write_text(product.MAP + op)
+        report = nndbg.check(program, steps=range(1), map=path)
+        assert report.first is not None
+        assert report.first.culprit is not None
+        return report.first.culprit
+
+    return culprit

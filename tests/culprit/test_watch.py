@@ -68,6 +68,14 @@ VECTORS = [
         "a[6]", 3.0, "xmm1", 2, id="non-temporal",
     ),
     pytest.param(
+        "vmovups zmm1, [source]\n vmovntps [a], zmm1\n sfence\n vzeroupper",
+        "a[6]", 7.0, "zmm1", 6, id="64 bytes, non-temporal", marks=needs("avx512f"),
+    ),
+    pytest.param(
+        "mov ecx, [source + 8]\n movnti [a + 12], ecx\n sfence",
+        "a[3]", 3.0, "ecx", None, id="4 bytes, non-temporal",
+    ),
+    pytest.param(
         "movups xmm1, [source]\n movhps [a], xmm1", "a[1]", 4.0, "xmm1", 3, id="upper half"
     ),
     pytest.param(
@@ -133,6 +141,13 @@ def test_a_string_instruction(ask, registers, name, code, value):
     assert blame.writes
     assert {write.site.instruction for write in blame.writes} == {f"rep {name}"}
     assert blame.writes[-1].after == value
+
+
+def test_bytes_are_filled_one_by_one(ask, registers):
+    blame = ask("lea rdi, [a]\n mov ecx, 8\n mov al, 7\n rep stosb", {"a": ("u8", 8)}, "a[5]",
+                registers)  # fmt: skip
+    assert {write.site.instruction for write in blame.writes} == {"rep stosb"}
+    assert blame.writes[-1].after == 7
 
 
 def test_the_same_value_written_twice_is_two_writes(ask, registers):

@@ -8,6 +8,7 @@ import signal
 import struct
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from nndbg.elf import read_executable
 from nndbg.errors import ExitCode, GdbError, InterruptedByUser, ProgramError
 from nndbg.inferior.process import Inferior
+from nndbg.inferior.stepper import follow
 
 from .conftest import DEBUG, LIMIT, NET, line_of, read_pid
 
@@ -43,6 +45,42 @@ int main(void) {
 
 def at(inferior: Inferior, symbol: str) -> int:
     return inferior.executable.symbols[symbol].address
+
+
+# Another run
+
+
+def test_it_is_started_anew_with_nothing_of_the_run_before(build):
+    program = read_executable(build("arguments", ARGUMENTS, "-static"))
+    with closing(Inferior(program, ("a b", "c"))) as inferior:
+        first = inferior.pid
+        inferior.break_at(at(inferior, "main"))
+        inferior.resume(LIMIT)
+        assert inferior.restart()
+        assert inferior.pid != first
+        assert not Path(f"/proc/{first}").exists()
+        assert inferior.resume(LIMIT).is_exit
+        assert inferior.terminal.text == "<a b><c>2"
+        assert inferior.restart()
+        assert inferior.resume(LIMIT).is_exit
+        assert inferior.terminal.text == "<a b><c>2"
+
+
+def test_it_is_started_anew_after_another_tracer_had_it(build):
+    program = read_executable(build("arguments", ARGUMENTS, "-static"))
+    with closing(Inferior(program, ("x",))) as inferior:
+        follow(inferior, set(), 100, LIMIT)
+        assert inferior.restart()
+        assert inferior.resume(LIMIT).is_exit
+        assert inferior.terminal.text == "<x>1"
+
+
+def test_a_gdb_that_is_gone_starts_nothing_anew(build):
+    program = read_executable(build("arguments", ARGUMENTS, "-static"))
+    with closing(Inferior(program)) as inferior:
+        gdb = int(Path(f"/proc/{inferior.pid}/status").read_text().split("PPid:")[1].split()[0])
+        os.kill(gdb, signal.SIGKILL)
+        assert not inferior.restart()
 
 
 # Stops

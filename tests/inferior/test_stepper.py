@@ -6,11 +6,12 @@ import signal
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nndbg.elf import read_executable
 from nndbg.inferior.process import Inferior
-from nndbg.inferior.stepper import follow
+from nndbg.inferior.stepper import Look, follow
 
 LOOP = """\
 ; a loop of three turns
@@ -29,6 +30,27 @@ end:
     mov eax, 60
     xor edi, edi
     syscall
+"""
+FLAGS = Path("/proc/cpuinfo").read_text().split("flags", 1)[-1].split("\n", 1)[0].split()
+VECTORS = """\
+; registers that GDB 13 cannot see where there is AMX
+    default rel
+    global _start
+    section .text
+_start:
+    nop
+begin:
+    mov eax, 0x5a5a
+    kmovw k3, eax
+    vmovups zmm21{k3}{z}, [numbers]
+    vmovups zmm2, [numbers]
+    vmovups [numbers]{k3}, zmm2
+end:
+    mov eax, 60
+    xor edi, edi
+    syscall
+    section .data
+numbers: dd 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 """
 CRASH = """\
 ; a store to nowhere
@@ -97,6 +119,29 @@ def test_a_program_that_ends_on_the_way_ends_the_trace(at_begin):
 def test_a_crash_on_the_way_is_told(at_begin):
     steps = follow(at_begin(CRASH), set(), 1000, 10.0)
     assert steps.signal == signal.SIGSEGV
+
+
+@pytest.mark.skipif("avx512f" not in FLAGS, reason="no AVX-512 on this processor")
+def test_whole_vectors_and_masks_are_seen_behind_the_instructions_looked_at(at_begin):
+    inferior = at_begin(VECTORS)
+    begin = inferior.executable.symbols["begin"].address
+    looks = {2: Look(21, 3), 3: Look(2), 4: Look(mask=3)}
+    order: list[int] = []
+
+    def look(address: int) -> Look | None:
+        order.append(address)
+        return looks.get(len(order) - 1)
+
+    end = inferior.executable.symbols["end"].address
+    steps = follow(inferior, {end}, 1000, 10.0, look=look)
+    assert order[0] == begin
+    assert set(steps.seen) == {2, 3, 4}
+    whole = np.arange(16, dtype=np.uint32)
+    passed = (0x5A5A >> whole) & 1
+    assert steps.seen[2].mask == steps.seen[4].mask == 0x5A5A
+    assert steps.seen[2].vector == (whole * passed).astype(np.uint32).tobytes()
+    assert steps.seen[3].vector == whole.tobytes()
+    assert steps.seen[4].vector is None
 
 
 def test_nothing_is_left_of_the_program(at_begin):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 from dataclasses import replace
@@ -13,10 +14,20 @@ from nndbg.compare import Status
 from nndbg.report import Culprit, Report, Suspect
 from nndbg.report.as_json import render
 from nndbg.report.as_terminal import show
+from nndbg.report.model import Computed, Turn
 from nndbg.report.write import RENDERERS
 
 LIKELY = Suspect(0x4019A3, "gemm", "asm/gemm.asm", 142, "vfmadd231ps ymm4, ymm0, [rsi]", "why")
 OTHER = Suspect(0x4019B0, "gemm\x1b", None, None, "jne 0x4019a3", "what else")
+HOW = Computed(
+    "z2[3,63]",
+    "k = 9: the lane got x[3,9] * W[9,62], expected W[9,63]",
+    (
+        Turn("k = 8", "x[3,8] * W[8,63]", 0.5, 0.5, 1e-7),
+        Turn("k = 9", "x[3,9] * W[9,62]", 0.75, 0.625, 1e-7),
+    ),
+    "lane 7 of ymm4, asm/gemm.asm:142: vfmadd231ps ymm4, ymm0, [rsi]",
+)
 
 
 @pytest.fixture
@@ -70,6 +81,33 @@ def test_the_other_formats_name_it_and_who_else_it_may_be(report, form):
     for word in ("asm/gemm.asm:142", "vfmadd231ps", "why", "0x4019b0", "what else"):
         assert word in text.replace("\\", "")
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("form", ["terminal", "html", "markdown", "junit", "sarif"])
+def test_how_the_element_was_computed_is_told_addition_by_addition(report, form):
+    assert report.culprit is not None
+    told = replace(report, culprit=replace(report.culprit, computed=HOW))
+    text = shown(told) if form == "terminal" else RENDERERS[form](told)
+    text = html.unescape(text.replace("\\", ""))
+    assert "k = 9: the lane got x[3,9] * W[9,62], expected W[9,63]" in text
+    assert "lane 7 of ymm4" in text
+    assert "behind k = 8 (x[3,8] * W[8,63]): the lane held 0.5, expected 0.5 " in text
+    assert "behind k = 9 (x[3,9] * W[9,62]): the lane held 0.75, expected 0.625 " in text
+
+
+def test_as_json_the_additions_have_value_sum_and_bound(report):
+    assert json.loads(render(report))["first"]["culprit"]["computed"] is None
+    assert report.culprit is not None
+    told = replace(report, culprit=replace(report.culprit, computed=HOW))
+    computed = json.loads(render(told))["first"]["culprit"]["computed"]
+    assert computed["says"] == HOW.says
+    assert computed["turns"][1] == {
+        "label": "k = 9",
+        "took": "x[3,9] * W[9,62]",
+        "value": 0.75,
+        "expected": 0.625,
+        "bound": 1e-7,
+    }
 
 
 def test_sarif_points_at_its_line(report):
