@@ -19,6 +19,7 @@ from nndbg.hunt import Accuse, check_steps
 from nndbg.inferior import LiveSource
 from nndbg.layermap import MAIN_PHASE, load_map
 from nndbg.memory import keep_freed_memory
+from nndbg.recording import RecordedSource
 from nndbg.report import Culprit, Report
 from nndbg.session import Session
 from nndbg.trajectory import follow_steps
@@ -49,6 +50,15 @@ def open(
     keep_freed_memory()
     placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
     return Session(LiveSource(placed, arguments, timeout, audits=audits), modes, audits)
+
+
+def replay(recording: StrPath, *, modes: Collection[Mode] = (Mode.LOCAL,)) -> Session:
+    """Return a session of a recorded run, which needs neither GDB nor the program.
+
+    It begins at any step that the file holds. Raises UsageError when it is no recording that can be
+    read.
+    """
+    return Session(RecordedSource(Path(recording)), modes, ALL_AUDITS - {Audit.POISON})
 
 
 def check(

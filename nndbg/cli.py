@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -23,6 +22,7 @@ from nndbg.api import blame as find_writes
 from nndbg.api import open as open_session
 from nndbg.bisection import bisect_steps
 from nndbg.compare import Mode
+from nndbg.conclusion import conclude, say
 from nndbg.culprit.words import as_json, as_text
 from nndbg.dataset import prepare
 from nndbg.doctor import Health, examine
@@ -41,6 +41,7 @@ from nndbg.parameters import (
     Steps,
     check_options,
     map_option,
+    modes_of,
     phase_option,
     program_argument,
     program_options,
@@ -49,9 +50,8 @@ from nndbg.parameters import (
 )
 from nndbg.plot import read_images, read_metrics, render_html, render_terminal
 from nndbg.progress_bar import progress_bar
-from nndbg.report import Report
+from nndbg.recording_commands import record, replay
 from nndbg.report.as_map import render as render_map
-from nndbg.report.write import write_report
 from nndbg.text import printable
 from nndbg.trajectory import follow_steps
 
@@ -60,6 +60,10 @@ from nndbg.trajectory import follow_steps
 @click.version_option(package_name="nndbg", prog_name="nndbg")
 def commands() -> None:
     """Find the wrong number in a neural network written in assembly."""
+
+
+for _command in (record, replay):
+    commands.add_command(_command)
 
 
 @commands.command(cls=ProgramCommand)
@@ -128,7 +132,7 @@ def check(
         map=map_file,
         phase=phase,
         arguments=arguments,
-        modes=(Mode.LOCAL,) if side_by_side else _modes(mode),
+        modes=(Mode.LOCAL,) if side_by_side else modes_of(mode),
         audits=audits,
         timeout=timeout,
     )
@@ -142,7 +146,7 @@ def check(
             report = heal_steps(session, steps, heal, advance, accuse)
         else:
             report = check_steps(session, steps, advance, until_first, accuse)
-    return _conclude(report, form, output)
+    return conclude(report, form, output)
 
 
 @commands.command(cls=ProgramCommand)
@@ -177,29 +181,13 @@ def bisect(
         map=map_file,
         phase=phase,
         arguments=arguments,
-        modes=_modes(mode),
+        modes=modes_of(mode),
         audits=ALL_AUDITS - {Audit.POISON},
         timeout=timeout,
     )
     with session, progress_bar("steps checked") as advance:
         report = bisect_steps(session, steps, advance)
-    return _conclude(report, form, output)
-
-
-def _modes(mode: str) -> tuple[Mode, ...]:
-    return (Mode.LOCAL, Mode.CHAIN) if mode == "both" else (Mode(mode),)
-
-
-def _conclude(report: Report, form: str, output: Path | None) -> ExitCode:
-    """Write the report; returns what it comes to."""
-    write_report(report, form, output)
-    if report.first is not None or report.objections:
-        return ExitCode.DIVERGED
-    if report.error is not None:
-        if form != "terminal" or output is not None or not _is_one_stream():
-            _say(report.error)
-        return ExitCode.PROGRAM
-    return ExitCode.AGREES if report.agrees else ExitCode.DIVERGED
+    return conclude(report, form, output)
 
 
 @commands.command(cls=ProgramCommand)
@@ -373,15 +361,15 @@ def _run(arguments: list[str] | None) -> int:
         code = commands.main(args=arguments, prog_name="nndbg", standalone_mode=False)
         sys.stdout.flush()
     except NndbgError as error:
-        _say(str(error))
+        say(str(error))
         return error.exit_code
     except Exit as leave:
         return leave.exit_code
     except (click.Abort, KeyboardInterrupt):
-        _say("interrupted.")
+        say("interrupted.")
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
-        _say(error.format_message())
+        say(error.format_message())
         return ExitCode.USAGE
     except BrokenPipeError:
         # Whoever read our output has seen enough; what it would have said is not known to agree.
@@ -389,12 +377,12 @@ def _run(arguments: list[str] | None) -> int:
         return ExitCode.DIVERGED
     except OSError as error:
         _drop_output()
-        _say(f"the output cannot be written: {error.strerror or error}.")
+        say(f"the output cannot be written: {error.strerror or error}.")
         return ExitCode.USAGE
     except Exception as error:
         if os.environ.get("NNDBG_TRACEBACK"):
             raise
-        _say(
+        say(
             f"a mistake of nndbg's own: {type(error).__name__}: {error}. "
             "Please report it; NNDBG_TRACEBACK=1 shows where."
         )
@@ -411,18 +399,6 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     """Leave by way of every `finally`, so that GDB and the program are ended."""
     del frame
     raise SystemExit(128 + number)
-
-
-def _say(message: str) -> None:
-    with suppress(OSError):
-        sys.stderr.write(f"nndbg: {printable(message)}\n")
-
-
-def _is_one_stream() -> bool:
-    """Whether who reads stdout reads stderr too: a terminal, or a log of both."""
-    with suppress(OSError):
-        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
-    return False
 
 
 def _stdout() -> Console:

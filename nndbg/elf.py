@@ -5,10 +5,12 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
+from typing import IO
 
 from elftools.common.exceptions import DWARFError, ELFError
 from elftools.elf.elffile import ELFFile
@@ -80,10 +82,17 @@ class Executable:
     ambiguous: frozenset[str]
     probes: tuple[Probe, ...]
     code: tuple[range, ...]
+    # Of a program that came in a file of ours: its bytes, and source by recorded path.
+    contents: bytes | None = field(default=None, repr=False)
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def open(self) -> IO[bytes]:
+        """Open the program's file."""
+        return self.path.open("rb") if self.contents is None else BytesIO(self.contents)
 
     def section(self, name: str) -> bytes | None:
         """Return the contents of section `name`, None where there is none."""
-        with self.path.open("rb") as stream:
+        with self.open() as stream:
             try:
                 section = ELFFile(stream).get_section_by_name(name)
                 return None if section is None else bytes(section.data())
@@ -158,7 +167,7 @@ class Executable:
     @cached_property
     def _contents(self) -> tuple[tuple[int, bytes], ...]:
         """What is loaded from the file, by first address."""
-        with self.path.open("rb") as stream:
+        with self.open() as stream:
             try:
                 return tuple(
                     (segment["p_vaddr"], bytes(segment.data()))
@@ -179,7 +188,7 @@ class Executable:
 
     @cached_property
     def _lines(self) -> tuple[list[int], list[SourceLine | None]]:
-        with self.path.open("rb") as stream:
+        with self.open() as stream:
             try:
                 rows = sorted(_line_rows(ELFFile(stream)), key=lambda r: (r[0], r[1] is not None))
             except DAMAGE as error:
@@ -190,15 +199,20 @@ class Executable:
         return [address for address, _ in rows], [row for _, row in rows]
 
 
-def read_executable(path: Path) -> Executable:
-    """Read `path`. Raises UsageError when it is missing, unreadable or not an x86-64 executable."""
+def read_executable(
+    path: Path, contents: bytes | None = None, sources: Mapping[str, str] = MappingProxyType({})
+) -> Executable:
+    """Read `path`, or take its `contents` from elsewhere, and `sources` by recorded path.
+
+    Raises UsageError when it is missing, unreadable or not an x86-64 executable.
+    """
     try:
-        with path.open("rb") as stream:
+        with path.open("rb") if contents is None else BytesIO(contents) as stream:
             elf = ELFFile(stream)
             _require_runnable(path, elf)
             symbols, ambiguous = _symbols(elf)
             return Executable(
-                path=path.resolve(),
+                path=path.resolve() if contents is None else path,
                 is_pie=elf["e_type"] == "ET_DYN",
                 entry=elf["e_entry"],
                 symbols=MappingProxyType(symbols),
@@ -209,6 +223,8 @@ def read_executable(path: Path) -> Executable:
                     for section in elf.iter_sections()
                     if section["sh_flags"] & _SHF_EXECINSTR
                 ),
+                contents=contents,
+                sources=sources,
             )
     except FileNotFoundError as error:
         raise UsageError(

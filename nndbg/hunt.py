@@ -25,17 +25,19 @@ _WORTH_A_SWEEP = 8
 
 def check_steps(
     session: Session,
-    steps: range,
+    steps: Sequence[int],
     progress: Callable[[int], None] = lambda done: None,
     until_first: bool = False,
     accuse: Accuse | None = None,
+    sweep: bool = True,
 ) -> Report:
     """Judge every op of `steps` (ascending, not empty); calls `progress` with how many are done.
 
-    Many steps are swept after the first: the program stops once or twice a step, and runs on while
-    what was captured is judged. Where a sweep finds something wrong, or the program fails, that
-    step is run again and judged at every op, and so are all after it. With `until_first` the run
-    ends at the op where something is wrong: what comes after it in the step is not judged.
+    Many steps are swept after the first, unless `sweep` is false: the program stops once or twice a
+    step, and runs on while what was captured is judged. Where a sweep finds something wrong, or the
+    program fails, that step is run again and judged at every op, and so are all after it. With
+    `until_first` the run ends at the op where something is wrong: what comes after it in the step
+    is not judged.
 
     What is judged at every op is audited. One step is run once more with poison: the first that is
     wrong; where none is, the first of a few, and none of many.
@@ -52,7 +54,7 @@ def check_steps(
     crash: Crash | None = None
     try:
         with one_thread_each():
-            if len(steps) >= _WORTH_A_SWEEP and not session.heals:
+            if sweep and len(steps) >= _WORTH_A_SWEEP and not session.heals:
                 run.walk(1, until_first)
                 run.sweep()
             run.walk(len(steps), until_first)
@@ -70,7 +72,9 @@ def check_steps(
 class _Run:
     """What a check has seen so far, and the evidence of the first wrong op for its diagnosis."""
 
-    def __init__(self, session: Session, steps: range, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, session: Session, steps: Sequence[int], progress: Callable[[int], None]
+    ) -> None:
         self._session = session
         self._steps = steps
         self._done = 0

@@ -102,6 +102,13 @@ phase_option = click.option(
     help="Which kind of step to follow, as the layer map names it.",
 )
 MODES = ("local", "chain", "both")
+
+
+def modes_of(mode: str) -> tuple[Mode, ...]:
+    """Return the modes that one of MODES names."""
+    return (Mode.LOCAL, Mode.CHAIN) if mode == "both" else (Mode(mode),)
+
+
 FEED = "Feed the reference with the program's inputs, its own outputs since the step began, or both"
 timeout_option = click.option(
     "--timeout",
@@ -110,6 +117,12 @@ timeout_option = click.option(
     show_default=True,
     metavar="SECONDS",
     help="How long the program may take from one boundary to the next.",
+)
+culprit_option = click.option(
+    "--culprit/--no-culprit",
+    default=True,
+    show_default=True,
+    help="Run again to find the instruction that made the first wrong number.",
 )
 STEP_NUMBER = click.IntRange(0, 2**63 - 1)
 
@@ -154,12 +167,7 @@ def check_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Write over what OP leaves wrong, and go on: does the rest agree then? "
             "May be given for several; auto finds the fewest.",
         ),
-        click.option(
-            "--culprit/--no-culprit",
-            default=True,
-            show_default=True,
-            help="Run again to find the instruction that made the first wrong number.",
-        ),
+        culprit_option,
         click.option(
             "--audits",
             type=Audits(),

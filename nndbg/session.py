@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from types import TracebackType
@@ -36,6 +36,8 @@ class Session:
         audits: Collection[Audit] = ALL_AUDITS - {Audit.POISON},
     ) -> None:
         self._source = source
+        # Where captures are taken from: the source, or what takes them down on the way.
+        self._tap = source
         self._modes = tuple(modes)
         self.audits = frozenset(audits)
         self._ledger: StepLedger | None = None
@@ -84,7 +86,7 @@ class Session:
         if self.capture is None:
             raise UsageError("nothing has run yet: start the session, or run to an op first.")
         if buffer.is_constant:
-            return shape(self._source.constant(buffer), buffer, self.capture.sizes)
+            return shape(self._tap.constant(buffer), buffer, self.capture.sizes)
         return self.capture.shaped(buffer)
 
     @property
@@ -106,7 +108,7 @@ class Session:
         self.ended_after = None
         self.repairs.clear()
         self._is_lost = True
-        begin = self._source.start(step, poison=True) if poison else self._source.start(step)
+        begin = self._tap.start(step, poison=True) if poison else self._tap.start(step)
         self._trail = Trail(self.layer_map)
         self._begin(begin, is_poisoned=poison)
         self._is_lost = False
@@ -123,7 +125,7 @@ class Session:
             return self.start(step)
         if here.step < step:
             self._is_lost = True
-            self._begin(self._source.go_to(step))
+            self._begin(self._tap.go_to(step))
             self._is_lost = False
         elif here.op is not None:
             return self.start(step)
@@ -165,7 +167,7 @@ class Session:
         self._is_noted = False
         begin, done = self.capture, []
         constants = {
-            buffer.name: self._source.constant(buffer)
+            buffer.name: self._tap.constant(buffer)
             for buffer in constants_at(self.layer_map, begin)
         }
         try:
@@ -196,7 +198,7 @@ class Session:
         order than the map's may have them complete after the last stop.
         """
         self.sweeps = on
-        self._source.sweep(on)
+        self._tap.sweep(on)
 
     def heal(self, ops: Collection[str]) -> None:
         """From the next start on, write what these ops should have made over what they leave wrong.
@@ -310,6 +312,13 @@ class Session:
                 raise UsageError(f"step {stop.step} has no stop {stop.number}.")
         return self._run_again(stop)
 
+    def tap(self, through: Callable[[Source], Source]) -> None:
+        """From the next start on, take captures from what `through` makes of the source.
+
+        `source` stays what it is.
+        """
+        self._tap = through(self._source)
+
     def interrupt(self) -> None:
         """Stop the program where it is; for another thread than the one that runs it."""
         self._source.interrupt()
@@ -327,13 +336,13 @@ class Session:
         if step > here.step:
             raise UsageError(f"this is step {here.step}, and step {step} is still to come.")
         with self._again():
-            capture: Capture | None = self._source.start(step)
+            capture: Capture | None = self._tap.start(step)
             stop = Stop(step, 0)
             while capture is not None and stop <= here:
                 self._trail.note(stop, capture)
                 if stop == here:
                     return
-                capture = self._source.next()
+                capture = self._tap.next()
                 if capture is not None and capture.op is None:
                     self._trail.close(stop.step)
                     stop = Stop(capture.step, 0)
@@ -345,7 +354,7 @@ class Session:
         """Run the program again to a stop that is known, and judge what comes before it."""
         found: list[Observation] = []
         with self._again(), one_thread_each():
-            self._begin(self._source.start(stop.step))
+            self._begin(self._tap.start(stop.step))
             begun = self._begun
             while self._number < stop.number:
                 found += self._advance()
@@ -378,13 +387,13 @@ class Session:
         self.capture = capture
         self._begun += 1
         self._ledger = StepLedger(
-            self.layer_map, capture, self._source.constant, self._modes, self._owns_writes
+            self.layer_map, capture, self._tap.constant, self._modes, self._owns_writes
         )
 
     def _next(self) -> Capture | None:
         """Go to the next stop; after an error, a program that is gone, or stands anywhere."""
         self._is_lost = True
-        capture = self._source.next()
+        capture = self._tap.next()
         self._is_lost = False
         return capture
 
@@ -418,7 +427,7 @@ class Session:
         own = next((o for o in found if o.op.name == op and o.expected), None)
         buffers = repaired(self.layer_map, own) if own is not None else {}
         if buffers:
-            self.capture = self._source.heal(buffers)
+            self.capture = self._tap.heal(buffers)
             self._ledger.heal(op, self.capture)
         self.repairs.append(Repair(step, op, tuple(buffers), is_late=own is None))
 
@@ -436,7 +445,7 @@ class Session:
 
     def _constants(self, op: str) -> dict[str, Flat]:
         """Return the constant buffers that an op takes, while the program stands still."""
-        return {b.name: self._source.constant(b) for b in self._taken[op]}
+        return {b.name: self._tap.constant(b) for b in self._taken[op]}
 
 
 def _step_before(step: int) -> int:

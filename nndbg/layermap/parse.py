@@ -54,6 +54,7 @@ class _Parser:
     """Walks the tables of one text; knows the line of what it complains about."""
 
     def __init__(self, text: str, origin: str) -> None:
+        self.source = text
         self.origin = origin
         self.lines = key_lines(text)
         self.sizes: dict[str, Size] = {}
@@ -78,6 +79,7 @@ class _Parser:
         if phase not in phases:
             self.fail(("phases",), f"no phase {phase!r} in this map", phases)
         return LayerMap(
+            text=self.source,
             origin=self.origin,
             name=self.text(("program",), program, "name"),
             phase=phases[phase],

@@ -143,7 +143,7 @@ class _Placer:
     @cached_property
     def variables(self) -> Variables:
         """What the program's debug information says of its data."""
-        return Variables(self.executable.path)
+        return Variables(self.executable.path, self.executable.contents)
 
     def symbol(self, key: tuple[str | int, ...], name: str) -> Symbol:
         symbol = self.executable.symbols.get(name)
