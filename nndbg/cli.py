@@ -50,6 +50,7 @@ from nndbg.parameters import (
 )
 from nndbg.plot import read_images, read_metrics, render_html, render_terminal
 from nndbg.progress_bar import progress_bar
+from nndbg.recording import Recorder, Tee
 from nndbg.recording_commands import record, replay
 from nndbg.report.as_map import render as render_map
 from nndbg.text import printable
@@ -68,6 +69,13 @@ for _command in (record, replay):
 
 @commands.command(cls=ProgramCommand)
 @click.option("--step", type=STEP_NUMBER, default=0, show_default=True, help="Where to begin.")
+@click.option(
+    "--record",
+    "recording",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep the steps that are walked through, for `nndbg replay`.",
+)
 @program_options
 @click.pass_obj
 def run(
@@ -77,6 +85,7 @@ def run(
     phase: str,
     timeout: float,
     step: int,
+    recording: Path | None,
 ) -> None:
     """Walk through PROGRAM op by op on the screen. What follows `--` are its arguments."""
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
@@ -92,7 +101,14 @@ def run(
         audits=(Audit.WRITES,),
         timeout=timeout,
     )
-    run_screen(session, step)
+    if recording is None:
+        run_screen(session, step)
+        return
+    with (
+        Recorder(recording, session.layer_map, session.executable) as recorder,
+        session.tapped(lambda source: Tee(source, recorder)),
+    ):
+        run_screen(session, step)
 
 
 @commands.command(cls=ProgramCommand)

@@ -9,9 +9,10 @@ from nndbg.ahead import in_order, one_thread_each
 from nndbg.compare import Verdict
 from nndbg.crash import Crash
 from nndbg.diagnose import Diagnosis, Evidence
+from nndbg.elf import Executable
 from nndbg.errors import GdbError, ProgramError
 from nndbg.finding import Audit, Finding
-from nndbg.layermap import place_map
+from nndbg.layermap import LayerMap, place_map
 from nndbg.ledger import Observation, StepRecord
 from nndbg.poisoned import Outputs, outputs, run_poisoned
 from nndbg.report import CodePlace, Culprit, Report, Verdicts, crash_after
@@ -172,7 +173,9 @@ class _Run:
             diagnosis=self._diagnosis(),
             culprit=culprit,
             findings=tuple(self._findings),
-            boundaries=_boundaries(self._session, self._verdicts.unsettled),
+            boundaries=boundaries(
+                self._session.layer_map, self._session.executable, self._verdicts.unsettled
+            ),
             says=self._says,
         )
 
@@ -246,12 +249,13 @@ def _is_wrong(observation: Observation) -> bool:
     return any(verdict.status.is_wrong for verdict in observation.verdicts)
 
 
-def _boundaries(session: Session, ops: Collection[str]) -> Mapping[str, CodePlace]:
+def boundaries(
+    layer_map: LayerMap, executable: Executable | None, ops: Collection[str]
+) -> Mapping[str, CodePlace]:
     """Return where the code of `ops` is complete; nothing where there is no executable."""
-    executable = session.executable
     if executable is None or not ops:
         return {}
-    done = place_map(session.layer_map, executable).done
+    done = place_map(layer_map, executable).done
     places: dict[str, CodePlace] = {}
     for op in done.keys() & ops:
         address = done[op][0]

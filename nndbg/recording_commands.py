@@ -88,10 +88,13 @@ def record(
     accuse = None
     if culprit:
         accuse = accuser(session, map=map_file, phase=phase, arguments=arguments, timeout=timeout)
-    with session, Recorder(recording, session.layer_map, session.executable) as recorder:
-        session.tap(lambda source: Tee(source, recorder))
-        with progress_bar("steps", len(steps)) as advance:
-            report = check_steps(session, steps, advance, accuse=accuse, sweep=False)
+    with (
+        session,
+        Recorder(recording, session.layer_map, session.executable) as recorder,
+        session.tapped(lambda source: Tee(source, recorder)),
+        progress_bar("steps", len(steps)) as advance,
+    ):
+        report = check_steps(session, steps, advance, accuse=accuse, sweep=False)
         recorder.conclude(report)
     return conclude(report, form, None)
 

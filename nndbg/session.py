@@ -312,12 +312,17 @@ class Session:
                 raise UsageError(f"step {stop.step} has no stop {stop.number}.")
         return self._run_again(stop)
 
-    def tap(self, through: Callable[[Source], Source]) -> None:
+    @contextmanager
+    def tapped(self, through: Callable[[Source], Source]) -> Iterator[None]:
         """From the next start on, take captures from what `through` makes of the source.
 
         `source` stays what it is.
         """
-        self._tap = through(self._source)
+        before, self._tap = self._tap, through(self._source)
+        try:
+            yield
+        finally:
+            self._tap = before
 
     def interrupt(self) -> None:
         """Stop the program where it is; for another thread than the one that runs it."""

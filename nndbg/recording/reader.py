@@ -63,7 +63,7 @@ class Recording:
         step = self._object(RecordedStep, step_member(number))
         stops = (*step.stops, step.following) if step.following else step.stops
         ops = {op.name for op in self.layer_map.ops}
-        if not stops or stops[0].op is not None:
+        if not step.stops or stops[0].op is not None:
             raise self._damaged(f"its step {number} has no beginning")
         for at, stop in enumerate(stops):
             follows = step.following is not None and at == len(stops) - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -95,8 +95,10 @@ class Recorder:
     def stop(self, capture: Capture, output: str) -> None:
         """Take down a stop; one at the beginning of a step ends the step before."""
         if capture.op is not None:
-            if self._stops is not None:
+            if self._stops is not None and self._stops[0].step == capture.step:
                 self._stops.append(self._taken(capture, output))
+            else:
+                self.leave()
         elif self._stops is not None and capture.step == self._stops[0].step + 1:
             taken = self._taken(capture, output)
             self._end(following=taken)
@@ -123,7 +125,7 @@ class Recorder:
     def constant(self, name: str, flat: Flat) -> None:
         """Take down a constant buffer."""
         if name not in self._constants:
-            self._constants[name] = self._arrays.add(("constant", name), flat)
+            self._constants[name] = self._add(("constant", name), flat)
 
     def conclude(self, report: Report) -> None:
         """Take down what a check of the recorded steps came to."""
@@ -211,17 +213,12 @@ class Recorder:
         last, self._latest = self._latest, capture
         if output.startswith(self._output):
             self._output = output
-        try:
-            flat = {n: self._arrays.add(("flat", n), a) for n, a in capture.flat.items()}
-            padding = {n: self._arrays.add(("padding", n), a) for n, a in capture.padding.items()}
-            memory = {
-                start: tuple(self._pieces(start, data, capture.flat, flat))
-                for start, data in capture.memory.items()
-            }
-        except OSError as error:
-            # Recording may not end the run: close() says it.
-            self._error = self._error or error
-            flat, padding, memory = {}, {}, {}
+        flat = {n: self._add(("flat", n), a) for n, a in capture.flat.items()}
+        padding = {n: self._add(("padding", n), a) for n, a in capture.padding.items()}
+        memory = {
+            start: tuple(self._pieces(start, data, capture.flat, flat))
+            for start, data in capture.memory.items()
+        }
         return RecordedStop(
             step=capture.step,
             op=capture.op,
@@ -250,11 +247,11 @@ class Recorder:
             if offset < at or end > stretch.size:
                 continue
             if offset > at:
-                yield self._arrays.add(("gap", start, at), stretch[at:offset])
+                yield self._add(("gap", start, at), stretch[at:offset])
             yield numbers[name]
             at = end
         if at < stretch.size:
-            yield self._arrays.add(("gap", start, at), stretch[at:])
+            yield self._add(("gap", start, at), stretch[at:])
 
     def _sources(self) -> dict[str, str]:
         """Return the text of the source files that the recording refers to, by recorded path."""
@@ -291,6 +288,15 @@ class Recorder:
     def _write_step(self, number: int, step: RecordedStep) -> None:
         self._written.append(number)
         self._write(step_member(number), json.dumps(to_plain(step)))
+
+    def _add(self, slot: Hashable, flat: Flat) -> int:
+        """Return the number of an array. A failure is for close() to say: the run goes on."""
+        if self._error is None:
+            try:
+                return self._arrays.add(slot, flat)
+            except OSError as error:
+                self._error = error
+        return 0
 
     def _write(self, name: str | ZipInfo, data: str | bytes) -> None:
         kind = ZIP_STORED if isinstance(name, ZipInfo) else None

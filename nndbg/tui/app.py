@@ -43,6 +43,7 @@ from nndbg.tui.snapshot import Condition, Snapshot
 from nndbg.tui.source_view import SourceView
 from nndbg.tui.status_line import StatusLine
 from nndbg.tui.summary import BufferLine, ElementLine
+from nndbg.tui.take_out import TakeOut
 from nndbg.tui.tensor import tensor, verdict_on
 from nndbg.tui.termination import heeded
 from nndbg.tui.worker import Arrived, Underway, Worker
@@ -69,27 +70,28 @@ class DebuggerApp(App[None]):
         self._first_step = step
         self._generation = 0
         self.is_busy = False
-        self._map = session.layer_map
-        self._program = Path(session.program).name
-        self._executable = session.executable
+        self.layer_map = session.layer_map
+        self.program = session.program
+        self.executable = session.executable
         self._events: asyncio.AbstractEventLoop | None = None
         self.snapshot: Snapshot | None = None
         self._shown_evidence: Evidence | None = None
         self.worker = Worker(session, self.post_message, to_write)
+        self.take_out = TakeOut(self)
         self._diagnoser = Diagnoser(self.post_message)
         self._diagnoses: WeakKeyDictionary[Evidence, tuple[Diagnosis, ...]] = WeakKeyDictionary()
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
         with Horizontal(id="body"):
-            yield OpList(self._map, id="ops")
+            yield OpList(self.layer_map, id="ops")
             with Vertical(id="centre"):
                 yield BufferLine(id="buffer")
                 yield Matrix("nothing to show yet", id="matrix")
                 yield ElementLine(id="element")
-                yield SourceView(self._executable, id="source")
+                yield SourceView(self.executable, id="source")
         yield Static(id="message")
-        yield StatusLine(printable(self._program), id="status")
+        yield StatusLine(printable(Path(self.program).name), id="status")
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
@@ -100,7 +102,7 @@ class DebuggerApp(App[None]):
         self._events = asyncio.get_running_loop()
         self.worker.start()
         self._diagnoser.start()
-        self._submit(Start(self._first_step), f"to step {self._first_step}")
+        self.submit(Start(self._first_step), f"to step {self._first_step}")
 
     def on_resize(self, event: events.Resize) -> None:
         """Share the width out."""
@@ -115,7 +117,6 @@ class DebuggerApp(App[None]):
         """Offer everything that has a key in the command palette."""
         for key in KEYS:
             yield SystemCommand(key.title, key.explained, partial(self.run_action, key.action))
-        yield SystemCommand("Save a picture", "Write the screen as SVG.", self.action_screenshot)
         yield SystemCommand("Theme", "Choose other colours.", self.action_change_theme)
 
     def leave(self, code: int) -> None:
@@ -136,23 +137,23 @@ class DebuggerApp(App[None]):
 
     def action_next_op(self) -> None:
         """Run to the next op."""
-        self._submit(NextOp(), "to the next op")
+        self.submit(NextOp(), "to the next op")
 
     def action_finish_step(self) -> None:
         """Run to the end of the step."""
-        self._submit(FinishStep(), "to the end of the step")
+        self.submit(FinishStep(), "to the end of the step")
 
     def action_find_divergence(self) -> None:
         """Run until something is wrong."""
-        self._submit(FindDivergence(), "to the first divergence")
+        self.submit(FindDivergence(), "to the first divergence")
 
     def action_back_op(self) -> None:
         """Run again to the stop before."""
-        self._submit(Back(), "again, to the stop before")
+        self.submit(Back(), "again, to the stop before")
 
     def action_back_step(self) -> None:
         """Run again to where the step, or the one before, begins."""
-        self._submit(BackStep(), "again, to where the step begins")
+        self.submit(BackStep(), "again, to where the step begins")
 
     def action_back_to_write(self) -> None:
         """Run again to before the element under the cursor was written."""
@@ -165,7 +166,7 @@ class DebuggerApp(App[None]):
         else:
             self.query_one(StatusLine).remark("no element here")
             return
-        self._submit(BackToWrite(element), f"again, to the write of {printable(element)}")
+        self.submit(BackToWrite(element), f"again, to the write of {printable(element)}")
 
     def action_interrupt(self) -> None:
         """Stop the program where it is."""
@@ -193,6 +194,24 @@ class DebuggerApp(App[None]):
     def action_side(self, side: str) -> None:
         """Show one side alone, or all."""
         self.query_one(Matrix).choose(Side(side) if side else None)
+
+    def action_take(self, what: str) -> None:
+        """Take something out of the screen."""
+        match what:
+            case "element":
+                self.take_out.copy_element()
+            case "row":
+                self.take_out.copy_row()
+            case "slice":
+                self.take_out.ask_slice()
+            case "buffer":
+                self.take_out.ask_buffer_file()
+            case "report":
+                self.take_out.ask_report_file()
+            case "picture":
+                self.take_out.ask_picture_file()
+            case "recording":
+                self.take_out.ask_recording_file()
 
     def on_arrived(self, message: Arrived) -> None:
         """Show where the program stands now, unless another command has been given since."""
@@ -227,7 +246,7 @@ class DebuggerApp(App[None]):
             onwards = "n runs the next op, d to the first wrong one"
             matrix.show_words(onwards if snapshot.can_go_on else "r restarts")
             return
-        found = tensor(observation, self._map.buffers[row.buffer])
+        found = tensor(observation, self.layer_map.buffers[row.buffer])
         line.show(observation, row.buffer, found)
         self._explain(observation.evidence.get(row.buffer))
         if found is None:
@@ -278,9 +297,10 @@ class DebuggerApp(App[None]):
         self._first_step = step
         if self.is_busy:
             self.worker.interrupt()
-        self._submit(Start(step), f"to step {step}")
+        self.submit(Start(step), f"to step {step}")
 
-    def _submit(self, command: Command, doing: str) -> None:
+    def submit(self, command: Command, doing: str) -> None:
+        """Hand a command to the worker; `doing` is said while it is carried out."""
         self._generation = self.worker.submit(command)
         self.is_busy = True
         self.query_one(StatusLine).run(doing)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
 from nndbg.errors import InterruptedByUser, NndbgError
 from nndbg.last_write import LastWrite, back_to_write
 from nndbg.ledger import Observation
+from nndbg.recording import record_step
 from nndbg.session import Session
 from nndbg.text import printable
 from nndbg.tui.snapshot import Condition, Progress, Snapshot
@@ -57,7 +59,14 @@ class BackToWrite:
     element: str
 
 
-Command = Start | NextOp | FinishStep | FindDivergence | Back | BackStep | BackToWrite
+@dataclass(frozen=True)
+class RecordStep:
+    """Run this step again and keep it in a file; then come back to here."""
+
+    path: Path
+
+
+Command = Start | NextOp | FinishStep | FindDivergence | Back | BackStep | BackToWrite | RecordStep
 GoBack = Callable[[Session, str], LastWrite]
 
 
@@ -101,6 +110,8 @@ class Driver:
                     return self._back(self._session.back_step)
                 case BackToWrite(element):
                     return self._back_to_write(element)
+                case RecordStep(path):
+                    return self._record(path)
         except InterruptedByUser as interruption:
             says = printable(str(interruption))
             return self._picture(Condition.INTERRUPTED, says, self._last, can_go_on=self._is_begun)
@@ -160,6 +171,16 @@ class Driver:
             return self._stay()
         again = self._again(found.observations)
         return replace(again, look_at=None, remark=_told(found), written=found)
+
+    def _record(self, path: Path) -> Snapshot:
+        done = self._going_back(lambda: record_step(self._session, self._step, path))
+        if done is None:
+            return self._stay()
+        shown = self._shown
+        if shown is None or not shown.can_go_on:
+            # It had ended or failed, and stands at its last stop again.
+            shown = self._picture(Condition.STOPPED, self._where())
+        return replace(shown, look_at=None, remark=f"recorded step {self._step} in {path}")
 
     def _going_back(self, go: Callable[[], _T]) -> _T | None:
         """Return what came of going back, None where the program could stay where it was."""

@@ -103,6 +103,13 @@ KEYS = (
     Key("2", "2", "side('reference')", "", "Show reference", "Show the reference's alone."),
     Key("3", "3", "side('difference')", "", "Show difference", "Show actual minus reference."),
     Key("0", "0", "side('')", "", "Show all three", "Show all three side by side."),
+    Key("y", "y", "take('element')", "", "Copy the element", "As NumPy text, to the clipboard."),
+    Key("Y", "Y", "take('row')", "", "Copy the row", "As NumPy text, to the clipboard."),
+    Key("v", "v", "take('slice')", "", "Copy a slice", "Of the buffer, as NumPy text."),
+    Key("a", "a", "take('buffer')", "", "Save the buffer", "As a file for numpy.load."),
+    Key("e", "e", "take('report')", "", "Export the report", "HTML, JSON, Markdown, SARIF, ..."),
+    Key("p", "p", "take('picture')", "", "Save a picture", "Of the screen, as SVG."),
+    Key("x", "x", "take('recording')", "", "Record the step", "For `nndbg replay`, elsewhere."),
     Key("question_mark", "?", "explain", "help", "Help", "Explain every key."),
     Key("q", "q", "quit", "quit", "Quit", "End the program, and nndbg."),
 )

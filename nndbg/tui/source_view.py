@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from nndbg.elf import Executable
 from nndbg.text import printable
-from nndbg.tui.listing import Listing, read_listing
+from nndbg.tui.listing import Listing, listing_of
 from nndbg.tui.palette import ACCENT, DIM, STRONG
 
 _HEADING = 1
@@ -80,7 +80,7 @@ class SourceView(ScrollView, can_focus=True):
             self._title = place
             return Listing((), "no line information for this address: assemble it with debug info")
         self._current = line.line
-        listing = read_listing(line.file, executable.path)
+        listing = listing_of(line.file, executable)
         newer = " (newer than the program)" if listing.is_newer else ""
         self._title = f"{printable(line.file)}:{line.line}{newer} {place}"
         return listing
