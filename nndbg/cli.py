@@ -53,6 +53,7 @@ from nndbg.progress_bar import progress_bar
 from nndbg.recording import Recorder, Tee
 from nndbg.recording_commands import record, replay
 from nndbg.report.as_map import render as render_map
+from nndbg.screen_commands import config
 from nndbg.text import printable
 from nndbg.trajectory import follow_steps
 
@@ -63,7 +64,7 @@ def commands() -> None:
     """Find the wrong number in a neural network written in assembly."""
 
 
-for _command in (record, replay):
+for _command in (record, replay, config):
     commands.add_command(_command)
 
 

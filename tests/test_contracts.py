@@ -74,7 +74,7 @@ def test_only_the_inferior_package_speaks_to_gdb(path: Path):
 
 @pytest.mark.parametrize("path", FILES, ids=names)
 def test_only_the_front_ends_import_their_libraries(path: Path):
-    commands = ["cli.py", "parameters.py", "recording_commands.py"]
+    commands = ["cli.py", "parameters.py", "recording_commands.py", "screen_commands.py"]
     allowed = {"click": commands, "rich_click": commands, "textual": ["tui"]}
     for library, places in allowed.items():
         if any(name.split(".")[0] == library for name in imports(path)):

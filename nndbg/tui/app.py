@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -14,12 +14,15 @@ from textual import events
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.filter import LineFilter, NoColor
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from nndbg.diagnose import Diagnosis, Evidence
+from nndbg.errors import UsageError
 from nndbg.last_write import back_to_write
 from nndbg.session import Session
+from nndbg.settings import Settings
 from nndbg.text import printable
 from nndbg.tui.diagnoser import Diagnosed, Diagnoser
 from nndbg.tui.dialogs import HelpDialog, StepDialog
@@ -34,11 +37,13 @@ from nndbg.tui.driver import (
     NextOp,
     Start,
 )
+from nndbg.tui.field_dialog import FieldDialog
 from nndbg.tui.keys import KEYS
 from nndbg.tui.matrix import Matrix
 from nndbg.tui.matrix_layout import Side
 from nndbg.tui.op_list import OpList
-from nndbg.tui.palette import STRONG, THEME, UNKNOWN, WRONG
+from nndbg.tui.palette import STRONG, UNKNOWN, WRONG
+from nndbg.tui.preferences import apply, preferred
 from nndbg.tui.snapshot import Condition, Snapshot
 from nndbg.tui.source_view import SourceView
 from nndbg.tui.status_line import StatusLine
@@ -46,10 +51,12 @@ from nndbg.tui.summary import BufferLine, ElementLine
 from nndbg.tui.take_out import TakeOut
 from nndbg.tui.tensor import tensor, verdict_on
 from nndbg.tui.termination import heeded
+from nndbg.tui.themes import FILTERS
 from nndbg.tui.worker import Arrived, Underway, Worker
 
 # A command that takes no longer than this, in seconds, leaves the footer as it is.
 _BLINK = 0.2
+_COLOURLESS = NoColor()
 # The classes of the screen for app.tcss, each from so many columns, or lines, on.
 _WIDE = 100
 _WIDTHS = [(0, "-narrow"), (_WIDE, "-wide")]
@@ -65,8 +72,15 @@ class DebuggerApp(App[None]):
     HORIZONTAL_BREAKPOINTS = _WIDTHS
     VERTICAL_BREAKPOINTS = _HEIGHTS
 
-    def __init__(self, session: Session, step: int = 0, to_write: GoBack = back_to_write) -> None:
+    def __init__(
+        self,
+        session: Session,
+        step: int = 0,
+        to_write: GoBack = back_to_write,
+        settings: Settings | None = None,
+    ) -> None:
         super().__init__()
+        self.settings = settings or preferred(PARTS)
         self._first_step = step
         self._generation = 0
         self.is_busy = False
@@ -96,8 +110,7 @@ class DebuggerApp(App[None]):
 
     def on_mount(self) -> None:
         """Start the program."""
-        self.register_theme(THEME)
-        self.theme = THEME.name
+        apply(self.settings, self)
         self.query_one(OpList).focus()
         self._events = asyncio.get_running_loop()
         self.worker.start()
@@ -112,6 +125,13 @@ class DebuggerApp(App[None]):
         """Let nothing run on without the screen."""
         self._diagnoser.close()
         await asyncio.to_thread(self.worker.close)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Show lines in the theme's colours, or, where NO_COLOR is set, in none."""
+        if self.no_color:
+            return [_COLOURLESS]
+        recoloured = FILTERS.get(self.theme)
+        return [*super().get_line_filters(), *([recoloured] if recoloured else [])]
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer everything that has a key in the command palette."""
@@ -184,7 +204,7 @@ class DebuggerApp(App[None]):
 
     def action_explain(self) -> None:
         """Explain the keys."""
-        self.push_screen(HelpDialog())
+        self.push_screen(HelpDialog(self.settings.keys))
 
     def action_seek_wrong(self, forward: bool) -> None:
         """Go to another wrong element."""
@@ -321,15 +341,24 @@ class DebuggerApp(App[None]):
         message.update(words)
 
 
+# The parts of the screen whose keys the settings can change.
+PARTS = (DebuggerApp, Matrix, OpList, StepDialog, HelpDialog, FieldDialog)
+
+
 def run(session: Session, step: int = 0) -> None:
     """Open the screen over a session, with the program at `step`; closes the session.
 
-    Raises SystemExit when a signal ended it.
+    Raises SystemExit when a signal ended it, and UsageError where the settings are wrong.
     """
-    app = DebuggerApp(session, step)
+    try:
+        settings = preferred(PARTS)
+    except UsageError:
+        session.close()
+        raise
+    app = DebuggerApp(session, step, settings=settings)
     try:
         with heeded(app.leave, app.worker.close):
-            app.run()
+            app.run(mouse=settings.mouse)
     finally:
         app.worker.close()
     if app.return_code:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from rich.text import Text
@@ -14,6 +15,7 @@ from textual.widgets import Input, Static
 from nndbg.compare import Status
 from nndbg.report.words import SIGNS
 from nndbg.tui.keys import KEYS, MOVES
+from nndbg.tui.named_bindings import named
 from nndbg.tui.palette import ACCENT, DIM, STRONG, STYLES, WRONG, WRONG_SIGN
 
 _LARGEST_STEP = 2**63 - 1
@@ -31,7 +33,9 @@ _MEANINGS = {
 class StepDialog(ModalScreen[int | None]):
     """Asks for the number of a step."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel")]
+    BINDINGS: ClassVar[list[BindingType]] = named(
+        "step", [Binding("escape", "dismiss(None)", "Cancel")]
+    )
 
     def __init__(self, step: int) -> None:
         super().__init__()
@@ -56,20 +60,25 @@ class StepDialog(ModalScreen[int | None]):
 class HelpDialog(ModalScreen[None]):
     """Explains every key, and the signs."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter", "dismiss(None)", "Close")
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = named(
+        "help", [Binding("escape,q,question_mark,enter", "dismiss(None)", "Close")]
+    )
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        """`keys` are those of the actions that were given others, by name."""
+        super().__init__()
+        self._keys = keys
 
     def compose(self) -> ComposeResult:
         """Lay out the tables."""
         with VerticalScroll(classes="dialog", id="help"):
-            yield Static(_explained())
+            yield Static(_explained(self._keys))
 
 
-def _explained() -> Text:
+def _explained(keys: Mapping[str, str]) -> Text:
     text = Text()
     for key in KEYS:
-        _line(text, key.shown, key.explained)
+        _line(text, keys.get(key.name, key.shown).replace(",", ", "), key.explained)
     text.append("\n")
     for shown, explained in MOVES:
         _line(text, shown, explained)

@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 
 from nndbg.errors import UsageError
 from nndbg.text import printable
+from nndbg.tui.named_bindings import named
 from nndbg.tui.palette import DIM, STRONG, UNKNOWN, WRONG
 
 # Raises UsageError for what cannot be; returns a doubt that a second enter overrules.
@@ -24,7 +25,9 @@ Check = Callable[[str], str]
 class FieldDialog(ModalScreen[str | None]):
     """Asks for a line of text, and says what is wrong with it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel")]
+    BINDINGS: ClassVar[list[BindingType]] = named(
+        "field", [Binding("escape", "dismiss(None)", "Cancel")]
+    )
 
     def __init__(self, title: str, value: str, check: Check) -> None:
         super().__init__()

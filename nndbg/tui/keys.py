@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from textual.binding import Binding
 
+from nndbg.tui.named_bindings import slug
+
 
 @dataclass(frozen=True)
 class Key:
@@ -19,6 +21,11 @@ class Key:
     explained: str
 
     @property
+    def name(self) -> str:
+        """What the settings call it."""
+        return slug(self.title)
+
+    @property
     def binding(self) -> Binding:
         """The binding of the key."""
         return Binding(
@@ -28,6 +35,7 @@ class Key:
             show=bool(self.label),
             key_display=self.shown,
             tooltip=self.explained,
+            id=self.name,
         )
 
 
