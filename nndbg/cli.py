@@ -22,7 +22,7 @@ from nndbg.api import blame as find_writes
 from nndbg.api import open as open_session
 from nndbg.bisection import bisect_steps
 from nndbg.compare import Mode
-from nndbg.conclusion import conclude, say
+from nndbg.conclusion import conclude, needs_terminal, say
 from nndbg.culprit.words import as_json, as_text
 from nndbg.dataset import prepare
 from nndbg.doctor import Health, examine
@@ -53,7 +53,7 @@ from nndbg.progress_bar import progress_bar
 from nndbg.recording import Recorder, Tee
 from nndbg.recording_commands import record, replay
 from nndbg.report.as_map import render as render_map
-from nndbg.screen_commands import config
+from nndbg.screen_commands import config, serve
 from nndbg.text import printable
 from nndbg.trajectory import follow_steps
 
@@ -64,7 +64,7 @@ def commands() -> None:
     """Find the wrong number in a neural network written in assembly."""
 
 
-for _command in (record, replay, config):
+for _command in (record, replay, serve, config):
     commands.add_command(_command)
 
 
@@ -89,8 +89,7 @@ def run(
     recording: Path | None,
 ) -> None:
     """Walk through PROGRAM op by op on the screen. What follows `--` are its arguments."""
-    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        raise UsageError("`nndbg run` needs a terminal. Without one: nndbg check.")
+    needs_terminal("run", "nndbg check")
     from nndbg.tui import run as run_screen  # noqa: PLC0415 - the screen's imports take as long as a check
 
     session = open_session(

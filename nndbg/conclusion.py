@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from nndbg.errors import ExitCode
+from nndbg.errors import ExitCode, UsageError
 from nndbg.report import Report
 from nndbg.report.write import write_report
 from nndbg.text import printable
@@ -23,6 +23,13 @@ def conclude(report: Report, form: str, output: Path | None) -> ExitCode:
             say(report.error)
         return ExitCode.PROGRAM
     return ExitCode.AGREES if report.agrees else ExitCode.DIVERGED
+
+
+def needs_terminal(command: str, otherwise: str) -> None:
+    """Raise UsageError where there is neither a terminal nor a browser for the screen."""
+    is_served = bool(os.environ.get("TEXTUAL_DRIVER"))
+    if not is_served and not all(s.isatty() for s in (sys.stdin, sys.stdout, sys.stderr)):
+        raise UsageError(f"`nndbg {command}` needs a terminal. Without one: {otherwise}.")
 
 
 def say(message: str) -> None:

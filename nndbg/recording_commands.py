@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import rich_click as click
@@ -10,7 +9,7 @@ import rich_click as click
 from nndbg.api import accuser
 from nndbg.api import open as open_session
 from nndbg.api import replay as open_recording
-from nndbg.conclusion import conclude
+from nndbg.conclusion import conclude, needs_terminal
 from nndbg.errors import ExitCode, UsageError
 from nndbg.finding import ALL_AUDITS
 from nndbg.hunt import check_steps
@@ -130,8 +129,8 @@ def replay(
     """
     if form is None and output is not None:
         raise UsageError("-o is for a report: give its --format as well.")
-    if form is None and not all(s.isatty() for s in (sys.stdin, sys.stdout, sys.stderr)):
-        raise UsageError("`nndbg replay` needs a terminal. Without one, add --format terminal.")
+    if form is None:
+        needs_terminal("replay", "nndbg replay FILE --format terminal")
     session = open_recording(recording, modes=modes_of(mode))
     source = session.source
     assert isinstance(source, RecordedSource)

@@ -122,8 +122,8 @@ class _Reader:
                 if other != action:
                     named = action if action in table else other
                     raise UsageError(
-                        f"{self.at('keys', *named.split('.'))}: {key} would be the key of both {other} "
-                        f"and {action}. Give one of them another."
+                        f"{self.at('keys', *named.split('.'))}: {key} would be the key of both "
+                        f"{other} and {action}. Give one of them another."
                     )
         return {
             action: ",".join(k.strip() for k in keys.split(",")) for action, keys in table.items()

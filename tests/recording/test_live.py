@@ -158,7 +158,7 @@ def test_the_session_of_a_recording_has_places_lines_and_output(recording):
 def test_the_command_says_what_it_wants(recording, tmp_path):
     path, _ = recording
     for words, says in (
-        ((), "needs a terminal. Without one, add --format terminal."),
+        ((), "needs a terminal. Without one: nndbg replay FILE --format"),
         (("-o", tmp_path / "x"), "-o is for a report"),
     ):
         with pytest.raises(UsageError, match=says):
