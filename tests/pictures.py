@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from textual import constants
+
 import nndbg
 from nndbg.finding import Audit
 from nndbg.tui import DebuggerApp
@@ -104,6 +106,7 @@ def main() -> int:
         parser.error(f"no picture is called {', '.join(sorted(unknown))}; -l lists them")
     os.environ["NNDBG_CONFIG"] = os.devnull
     os.environ.pop("NO_COLOR", None)
+    constants.COLOR_SYSTEM = "truecolor"
     # The paths on the screen are those from the root of the repository.
     os.chdir(ROOT)
     options.output.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ from nndbg.tui.summary import BufferLine, ElementLine
 from nndbg.tui.take_out import TakeOut
 from nndbg.tui.tensor import tensor, verdict_on
 from nndbg.tui.termination import heeded
-from nndbg.tui.themes import FILTERS
+from nndbg.tui.themes import FILTERS, SIXTEEN
 from nndbg.tui.worker import Arrived, Underway, Worker
 
 # A command that takes no longer than this, in seconds, leaves the footer as it is.
@@ -130,7 +130,8 @@ class DebuggerApp(App[None]):
         """Show lines in the theme's colours, or, where NO_COLOR is set, in none."""
         if self.no_color:
             return [_COLOURLESS]
-        recoloured = FILTERS.get(self.theme)
+        few = self.console.color_system in ("standard", "windows")
+        recoloured = SIXTEEN if few else FILTERS.get(self.theme)
         return [*super().get_line_filters(), *([recoloured] if recoloured else [])]
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

@@ -110,6 +110,10 @@ class Recoloured(LineFilter):
         return style + Style(color=color, bgcolor=ground) if color or ground else style
 
 
+# A terminal of 16 colours would show teal as grey: it is told which of its own to take.
+SIXTEEN = Recoloured(
+    Colours(right="cyan", wrong="bright_red", unknown="bright_yellow", quiet="white")
+)
 FILTERS: Mapping[str, Recoloured] = MappingProxyType(
     {name: Recoloured(colours) for name, (_, colours) in THEMES.items() if colours is not None}
 )

@@ -21,6 +21,8 @@ def _no_settings(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("NNDBG_CONFIG", str(tmp_path_factory.getbasetemp() / "no_config.toml"))
     for name in ("NNDBG_THEME", "NNDBG_MOUSE", "NNDBG_ANIMATION", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
+    # The same colours on every machine.
+    monkeypatch.setattr("textual.constants.COLOR_SYSTEM", "truecolor")
 
 
 @pytest.fixture

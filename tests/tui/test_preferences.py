@@ -130,7 +130,7 @@ async def test_an_action_listens_to_the_keys_that_it_was_given(stage, tmp_path, 
     monkeypatch.setenv("NNDBG_CONFIG", str(config))
     async with stage() as s:
         await s.settle()
-        assert "f6 next op" in s.text
+        await s.until(lambda: "f6 next op" in s.text, "the key in the footer")
         await s.press("f6")
         assert "after dense1 of step 0" in s.text
         await s.press("N")
