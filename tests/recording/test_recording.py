@@ -13,7 +13,7 @@ from nndbg.capture import Capture
 from nndbg.crash import Crash, CrashError
 from nndbg.errors import GdbError, NndbgError, ProgramError, UsageError
 from nndbg.hunt import check_steps
-from nndbg.recording import RecordedSource, Recorder, Tee
+from nndbg.recording import RecordedSource, Recorder, Tee, record_step
 from nndbg.recording.model import RecordedStop
 from nndbg.report import Report, as_json
 from nndbg.session import Session
@@ -174,6 +174,20 @@ def test_what_was_repaired_swept_or_poisoned_is_not_taken_down(tmp_path):
     live.start(0)
     live.next()
     assert np.array_equal(captures[1].flat["z"], live.next().flat["z"])
+
+
+def test_a_step_is_taken_down_and_the_session_is_where_it_was(tmp_path):
+    with Session(FakeSource([WRONG, IN_ORDER])) as session:
+        session.run_to("relu")
+        record_step(session, 0, tmp_path / "run")
+        assert session.capture.op == "relu"
+        assert session.next_op()[0].op.name == "dz"
+        session.heal(["dense"])
+        session.start(0)
+        with pytest.raises(UsageError, match="what is repaired is not recorded"):
+            record_step(session, 0, tmp_path / "other")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert replayed(tmp_path / "run", [0]).first.verdict.where == "z[1, 1]"
 
 
 def test_equal_arrays_are_written_once(tmp_path):
