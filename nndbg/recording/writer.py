@@ -93,7 +93,12 @@ class Recorder:
                 raise
 
     def stop(self, capture: Capture, output: str) -> None:
-        """Take down a stop; one at the beginning of a step ends the step before."""
+        """Take down a stop; one at the beginning of a step ends the step before.
+
+        Where stops are missing before it, what was taken down of the step ends there.
+        """
+        if self._stops is not None and capture.stop != self._stops[-1].stop + 1:
+            self.leave()
         if capture.op is not None:
             if self._stops is not None and self._stops[0].step == capture.step:
                 self._stops.append(self._taken(capture, output))

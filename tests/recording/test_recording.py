@@ -190,6 +190,26 @@ def test_a_step_is_taken_down_and_the_session_is_where_it_was(tmp_path):
     assert replayed(tmp_path / "run", [0]).first.verdict.where == "z[1, 1]"
 
 
+def test_nothing_is_taken_down_behind_a_stop_that_was_missed(tmp_path):
+    """As when somebody moves the program on by other means than the session."""
+    session = Session(FakeSource([IN_ORDER] * 2))
+    with (
+        session,
+        Recorder(tmp_path / "run", session.layer_map, None) as recorder,
+        session.tapped(lambda source: Tee(source, recorder)),
+    ):
+        session.run_to("load")
+        session.source.next()
+        for _ in session.finish_step():
+            pass
+        session.run_to("load", step=1)
+    source = RecordedSource(tmp_path / "run")
+    held = {step: [s.op for s in source.recording.step(step).stops] for step in (0, 1)}
+    assert held == {0: [None, "load"], 1: [None, "load"]}
+    assert not source.recording.step(0).is_whole
+    source.close()
+
+
 def test_equal_arrays_are_written_once(tmp_path):
     record(tmp_path / "run", [IN_ORDER] * 4, range(3))
     with ZipFile(tmp_path / "run") as archive:

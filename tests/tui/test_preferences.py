@@ -13,11 +13,15 @@ from textual.dom import DOMNode
 from textual.theme import Theme
 
 import nndbg.tui
+from nndbg.errors import UsageError
+from nndbg.session import Session
 from nndbg.settings import read_settings
-from nndbg.tui import PARTS
+from nndbg.tui import PARTS, DebuggerApp, run
 from nndbg.tui.palette import AMBER, GREY, TEAL, VERMILION
 from nndbg.tui.preferences import known
 from nndbg.tui.themes import THEMES, Colours
+
+from .fake import FakeSource
 
 DEFAULT = Colours(right=TEAL, wrong=VERMILION, unknown=AMBER, quiet=GREY)
 # What an eye sees that lacks one kind of cone, in linear RGB. Source: Machado, Oliveira and
@@ -179,3 +183,20 @@ def test_the_settings_of_the_screen_are_read_from_a_file(tmp_path, monkeypatch):
     path.write_text('theme = "nndbg-blue-yellow"\n')
     monkeypatch.setenv("NNDBG_CONFIG", str(path))
     assert read_settings(known(PARTS)).theme == "nndbg-blue-yellow"
+
+
+def test_the_mouse_is_left_to_the_terminal_where_that_is_wanted(monkeypatch):
+    taken = []
+    monkeypatch.setattr(DebuggerApp, "run", lambda app, mouse: taken.append(mouse))
+    for value in ("0", "1"):
+        monkeypatch.setenv("NNDBG_MOUSE", value)
+        run(Session(FakeSource()))
+    assert taken == [False, True]
+
+
+def test_wrong_settings_are_said_before_the_screen_opens_and_let_go_of_the_program(monkeypatch):
+    monkeypatch.setenv("NNDBG_THEME", "x")
+    source = FakeSource()
+    with pytest.raises(UsageError, match="'x' is no theme"):
+        run(Session(source))
+    assert source.closed.is_set()
