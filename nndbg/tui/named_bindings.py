@@ -15,9 +15,12 @@ def slug(words: str) -> str:
 
 
 def named(part: str, bindings: Iterable[BindingType]) -> list[BindingType]:
-    """Return the bindings of a part of the screen, each named after what it does."""
+    """Return the bindings of a part of the screen, each named after what it does.
+
+    One that has a name already is that of the whole screen, and goes by it here too.
+    """
     return [
-        replace(binding, id=f"{part}.{slug(binding.description)}")
+        replace(binding, id=binding.id or f"{part}.{slug(binding.description)}")
         for binding in bindings
         if isinstance(binding, Binding)
     ]

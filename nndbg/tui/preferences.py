@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 def known(parts: tuple[type[DOMNode], ...]) -> Known:
     """Return all themes, and the actions of these parts of the screen with their keys."""
-    keys: dict[str, list[str]] = {}
+    keys: dict[str, dict[str, None]] = {}
     for part in parts:
         for binding in part.__dict__.get("BINDINGS", ()):
             if isinstance(binding, Binding) and binding.id:
-                keys.setdefault(binding.id, []).append(binding.key)
+                keys.setdefault(binding.id, {})[binding.key] = None
     return Known(tuple(THEMES), {name: ",".join(found) for name, found in keys.items()})
 
 
