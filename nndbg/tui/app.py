@@ -21,19 +21,19 @@ from nndbg.diagnose import Diagnosis, Evidence
 from nndbg.last_write import back_to_write
 from nndbg.session import Session
 from nndbg.text import printable
-from nndbg.tui.diagnoser import Diagnosed, Diagnoser
-from nndbg.tui.dialogs import HelpDialog, StepDialog
-from nndbg.tui.driver import (
+from nndbg.tui.commands import (
     Back,
     BackStep,
     BackToWrite,
     Command,
     FindDivergence,
     FinishStep,
-    GoBack,
     NextOp,
     Start,
 )
+from nndbg.tui.diagnoser import Diagnosed, Diagnoser
+from nndbg.tui.dialogs import HelpDialog, StepDialog
+from nndbg.tui.driver import GoBack
 from nndbg.tui.keys import KEYS
 from nndbg.tui.matrix import Matrix
 from nndbg.tui.matrix_layout import Side

@@ -83,7 +83,7 @@ class FakeSource:
         self.output = "made up\n"
         self._stop = 0
 
-    def start(self, step: int) -> Capture:
+    def start(self, step: int, poison: bool = False) -> Capture:
         self.starts.append(step)
         if step >= self.steps:
             raise ProgramError(f"the program ended: it has no step {step}.")
