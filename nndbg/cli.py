@@ -88,7 +88,21 @@ def run(
         audits=(Audit.WRITES,),
         timeout=timeout,
     )
-    run_screen(session, step)
+    run_screen(
+        session,
+        step,
+        writes=lambda element, step, op: find_writes(
+            program,
+            element,
+            step=step,
+            op=op,
+            map=map_file,
+            phase=phase,
+            arguments=arguments,
+            timeout=timeout,
+        ),
+        accuse=accuser(session, map=map_file, phase=phase, arguments=arguments, timeout=timeout),
+    )
 
 
 @commands.command(cls=ProgramCommand)

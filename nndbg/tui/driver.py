@@ -325,7 +325,7 @@ class Driver:
         self._observations[name] = observation
         self._history.see(observation)
         self._judged += 1
-        self._tell(Progress(observation.step, name, self._judged))
+        self._tell(Progress(observation.step, name, self._judged, self._session.output))
 
     def _turn_to(self, step: int) -> None:
         if step != self._step:

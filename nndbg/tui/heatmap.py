@@ -19,6 +19,7 @@ from textual.widget import Widget
 
 from nndbg.text import printable
 from nndbg.tui.heat import Scale, colours, gathered, heat_of, signs
+from nndbg.tui.keys import pane_bindings
 from nndbg.tui.matrix_layout import Side
 from nndbg.tui.palette import ACCENT, DIM, STRONG
 from nndbg.tui.tensor import Tensor
@@ -39,6 +40,8 @@ class Heatmap(Widget, can_focus=True):
     """A tensor at a glance: the whole of it, or, zoomed, a point for each element."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        *pane_bindings("numbers"),
+        *pane_bindings("heatmap"),
         Binding("up,k", "move(-1, 0)", "Up", show=False),
         Binding("down,j", "move(1, 0)", "Down", show=False),
         Binding("left,h", "move(0, -1)", "Left", show=False),

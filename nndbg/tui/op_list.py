@@ -21,6 +21,7 @@ from nndbg.compare import Verdict
 from nndbg.layermap import LayerMap
 from nndbg.report.words import SIGNS
 from nndbg.text import printable
+from nndbg.tui.keys import pane_bindings
 from nndbg.tui.number_format import share
 from nndbg.tui.palette import DIM, PLAIN, STRONG, STYLES, UNKNOWN
 from nndbg.tui.snapshot import Snapshot
@@ -47,6 +48,7 @@ class OpList(ScrollView, can_focus=True):
     """A line for each op; further lines for its further buffers."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        *pane_bindings("ops"),
         Binding("up,k", "move(-1)", "Up", show=False),
         Binding("down,j", "move(1)", "Down", show=False),
         Binding("pageup", "page(-1)", "Page up", show=False),

@@ -51,8 +51,9 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a running command has come; `judged` counts its ops."""
+    """How far a running command has come; `judged` counts its ops, `output` is as in Snapshot."""
 
     step: int
     op: str
     judged: int
+    output: str = ""

@@ -101,7 +101,7 @@ def _bars(found: Histogram | None, width: int) -> list[Text]:
     most = int(max(found.actual.max(), 0 if found.expected is None else found.expected.max(), 1))
     digits = len(str(most))
     room = max(4, width - _LABEL - digits - 3)
-    head = Text.assemble(("how many from here on", STRONG), ("  ", PLAIN), ("█", ACCENT))
+    head = Text.assemble(("count from here", STRONG), ("  ", PLAIN), ("█", ACCENT))
     head.append(" actual", DIM)
     if found.expected is not None:
         head.append("  ┃", NUMBER).append(" reference", DIM)

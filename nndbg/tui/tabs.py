@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -16,6 +18,7 @@ from textual.widgets import ContentSwitcher
 from nndbg.tui.palette import ACCENT, DIM
 
 _LEFT, _GAP = " ", "  "
+_SHOWN = ACCENT + Style(bold=True, underline=True)
 
 
 class TabLine(Widget):
@@ -38,70 +41,58 @@ class TabLine(Widget):
         self.set_reactive(TabLine.shown, shown)
 
     def render_line(self, y: int) -> Strip:
-        """Draw the names."""
-        segments = [Segment(_LEFT)]
-        for name in self.names:
+        """Draw the names, from the first one on that leaves room for the one that is shown."""
+        del y
+        segments = [Segment(_LEFT if self._first == 0 else "‹", DIM)]
+        for name in self.names[self._first :]:
             is_shown = name == self.shown
-            look = ACCENT + Style(bold=True, underline=True) if is_shown else DIM
-            segments += [Segment(name, look), Segment(_GAP)]
+            segments += [Segment(name, _SHOWN if is_shown else DIM), Segment(_GAP)]
         return Strip(segments).adjust_cell_length(self.size.width).apply_style(self.rich_style)
 
     def on_click(self, event: events.Click) -> None:
         """Pick the name under the mouse."""
         at = len(_LEFT)
-        for name in self.names:
+        for name in self.names[self._first :]:
             if at <= event.x < at + len(name):
                 self.post_message(self.Picked(name))
             at += len(name) + len(_GAP)
 
+    @property
+    def _first(self) -> int:
+        shown = self.names.index(self.shown)
+        upto = [
+            len(_LEFT) + sum(len(n) + len(_GAP) for n in self.names[first : shown + 1])
+            for first in range(shown + 1)
+        ]
+        return next((n for n, end in enumerate(upto) if end <= self.size.width), shown)
+
 
 class Pages(Vertical):
-    """Widgets, named by their ids, of which one is shown."""
+    """Widgets with a name each, of which one is shown."""
 
-    class Turned(Message):
-        """Another page is shown."""
-
-        def __init__(self, pages: Pages, page: str) -> None:
-            super().__init__()
-            self.pages = pages
-            self.page = page
-
-        @property
-        def control(self) -> Pages:
-            """The pages that turned."""
-            return self.pages
-
-    def __init__(self, *pages: Widget, id: str) -> None:
+    def __init__(self, pages: Mapping[str, Widget], id: str) -> None:
         super().__init__(id=id)
         self._pages = pages
-        self.names = tuple(page.id or "" for page in pages)
+        self.names = tuple(pages)
+        self.page = self.names[0]
 
     def compose(self) -> ComposeResult:
         """Lay out the line of names and the page."""
-        yield TabLine(self.names, self.names[0])
-        with ContentSwitcher(initial=self.names[0]):
-            yield from self._pages
-
-    @property
-    def page(self) -> str:
-        """The name of the page that is shown."""
-        return self.query_one(ContentSwitcher).current or ""
-
-    @property
-    def widget(self) -> Widget:
-        """The page that is shown."""
-        return next(page for page in self._pages if page.id == self.page)
+        yield TabLine(self.names, self.page)
+        with ContentSwitcher(initial=self._pages[self.page].id):
+            yield from self._pages.values()
 
     def turn(self, name: str, focus: bool = False) -> None:
         """Show a page, and go into it."""
         had_focus = self.has_focus_within
         if name != self.page:
-            self.query_one(ContentSwitcher).current = name
+            self.page = name
+            self.query_one(ContentSwitcher).current = self._pages[name].id
             self.query_one(TabLine).shown = name
-            self.post_message(self.Turned(self, name))
         if focus or had_focus:
-            target = self.widget if self.widget.can_focus else self.widget.query("*").first()
-            target.focus()
+            page = self._pages[name]
+            inside = (widget for widget in page.query("*") if widget.can_focus)
+            (page if page.can_focus else next(inside, page)).focus()
 
     def turn_by(self, pages: int) -> None:
         """Show a page further on, round to the first."""

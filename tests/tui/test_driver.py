@@ -25,7 +25,7 @@ def test_the_progress_counts_the_ops_of_the_command():
     driver.carry_out(Start(0))
     driver.carry_out(FindDivergence())
     assert [p.judged for p in told] == list(range(1, 10))
-    assert told[-1] == Progress(2, "dense2", 9)
+    assert told[-1] == Progress(2, "dense2", 9, "made up\n")
 
 
 def test_a_step_keeps_what_was_judged_before_it_was_interrupted():
