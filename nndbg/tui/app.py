@@ -94,9 +94,9 @@ class DebuggerApp(App[None]):
         self._first_step = step
         self._generation = 0
         self.is_busy = False
-        self._map = session.layer_map
-        self._program = Path(session.program).name
-        self._executable = session.executable
+        self.layer_map = session.layer_map
+        self.program = session.program
+        self.executable = session.executable
         self._events: asyncio.AbstractEventLoop | None = None
         self.snapshot: Snapshot | None = None
         self.breakpoints: tuple[Breakpoint, ...] = ()
@@ -104,14 +104,14 @@ class DebuggerApp(App[None]):
         self._diagnoser = Diagnoser(self.post_message)
         self._inquest = Inquest(self.post_message, writes, accuse)
         self.workbench = Workbench(
-            self._map, self._executable, _boundaries(session), self._diagnoser.ask, id="body"
+            self.layer_map, self.executable, _boundaries(session), self._diagnoser.ask, id="body"
         )
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
         yield self.workbench
         yield Static(id="message")
-        yield StatusLine(printable(self._program), id="status")
+        yield StatusLine(printable(Path(self.program).name), id="status")
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
@@ -123,7 +123,7 @@ class DebuggerApp(App[None]):
         self.worker.start()
         self._diagnoser.start()
         self._inquest.start()
-        self._submit(Start(self._first_step), f"to step {self._first_step}")
+        self.submit(Start(self._first_step), f"to step {self._first_step}")
 
     def on_resize(self, event: events.Resize) -> None:
         """Share the width out."""
@@ -168,23 +168,23 @@ class DebuggerApp(App[None]):
 
     def action_next_op(self) -> None:
         """Run to the next op."""
-        self._submit(NextOp(), "to the next op")
+        self.submit(NextOp(), "to the next op")
 
     def action_finish_step(self) -> None:
         """Run to the end of the step."""
-        self._submit(FinishStep(), "to the end of the step")
+        self.submit(FinishStep(), "to the end of the step")
 
     def action_find_divergence(self) -> None:
         """Run until something is wrong."""
-        self._submit(FindDivergence(), "to the first divergence")
+        self.submit(FindDivergence(), "to the first divergence")
 
     def action_continue(self) -> None:
         """Run to the next breakpoint."""
-        self._submit(Continue(), "to the next breakpoint")
+        self.submit(Continue(), "to the next breakpoint")
 
     def action_step_instruction(self, over: bool) -> None:
         """Run one instruction."""
-        self._submit(StepInstruction(over), "one instruction")
+        self.submit(StepInstruction(over), "one instruction")
 
     def action_run_to_cursor(self) -> None:
         """Run to the line of code under the cursor, or to the op of the list."""
@@ -194,17 +194,17 @@ class DebuggerApp(App[None]):
                 self._remark("no code was made from this line")
                 return
             address = code.under_cursor[0]
-            self._submit(RunToAddress(address), f"to {address:#x}")
+            self.submit(RunToAddress(address), f"to {address:#x}")
         elif row is not None:
-            self._submit(RunToOp(row.op), f"to {printable(row.op)}")
+            self.submit(RunToOp(row.op), f"to {printable(row.op)}")
 
     def action_back_op(self) -> None:
         """Run again to the stop before."""
-        self._submit(Back(), "again, to the stop before")
+        self.submit(Back(), "again, to the stop before")
 
     def action_back_step(self) -> None:
         """Run again to where the step, or the one before, begins."""
-        self._submit(BackStep(), "again, to where the step begins")
+        self.submit(BackStep(), "again, to where the step begins")
 
     def action_back_to_write(self) -> None:
         """Run again to before the element under the cursor was written."""
@@ -214,7 +214,7 @@ class DebuggerApp(App[None]):
         if element is None:
             self._remark("no element here")
             return
-        self._submit(BackToWrite(element), f"again, to the write of {printable(element)}")
+        self.submit(BackToWrite(element), f"again, to the write of {printable(element)}")
 
     def action_interrupt(self) -> None:
         """Stop the program where it is."""
@@ -229,12 +229,12 @@ class DebuggerApp(App[None]):
         """End the program, and stay."""
         if self.is_busy:
             self.worker.interrupt()
-        self._submit(Kill(), "no more")
+        self.submit(Kill(), "no more")
 
     def action_ask_step(self) -> None:
         """Ask where to go."""
         step = self.snapshot.step if self.snapshot else self._first_step
-        self.push_screen(StepDialog(step, self._map), self._begin)
+        self.push_screen(StepDialog(step, self.layer_map), self._begin)
 
     def action_heal(self) -> None:
         """Repair the op of the list from now on, or no longer."""
@@ -242,19 +242,19 @@ class DebuggerApp(App[None]):
         if row is not None and snapshot is not None:
             ops = snapshot.healed ^ {row.op}
             verb = "healing" if row.op in ops else "without healing"
-            self._submit(Heal(ops), f"again, {verb} {printable(row.op)}")
+            self.submit(Heal(ops), f"again, {verb} {printable(row.op)}")
 
     def action_poison(self) -> None:
         """Run the step again, with NaNs in what it is to write."""
         if self.snapshot is not None:
             step = self.snapshot.step
-            self._submit(Start(step, poison=True), f"again to step {step}, with poison")
+            self.submit(Start(step, poison=True), f"again to step {step}, with poison")
 
     # Breakpoints, and who made a number
 
     def action_ask_breakpoint(self) -> None:
         """Ask where to stop."""
-        self.push_screen(BreakpointDialog(self._map, self._executable), self._toggle)
+        self.push_screen(BreakpointDialog(self.layer_map, self.executable), self._toggle)
 
     def action_toggle_breakpoint(self) -> None:
         """Set a breakpoint on what the cursor is on, or take it away."""
@@ -267,7 +267,7 @@ class DebuggerApp(App[None]):
                 self._remark("no code was made from this line")
                 return
             text = code.place if isinstance(code, SourceView) else f"*{code.under_cursor[0]:#x}"
-            self._toggle(parse_breakpoint(text, self._map, self._executable))
+            self._toggle(parse_breakpoint(text, self.layer_map, self.executable))
         elif row is not None:
             self._toggle(Breakpoint(row.op, op=row.op))
 
@@ -277,7 +277,7 @@ class DebuggerApp(App[None]):
         if element is None:
             self._remark("no element here")
         else:
-            self._toggle(parse_breakpoint(element, self._map, self._executable))
+            self._toggle(parse_breakpoint(element, self.layer_map, self.executable))
 
     def action_inquire(self) -> None:
         """Find out who made the element under the cursor."""
@@ -371,7 +371,7 @@ class DebuggerApp(App[None]):
         elif self.snapshot is None:
             self.workbench.console.say("the program has not started.")
         else:
-            self._submit(Ask(message.words), "what the debugger says")
+            self.submit(Ask(message.words), "what the debugger says")
 
     @property
     def _can_go_on(self) -> bool:
@@ -388,7 +388,7 @@ class DebuggerApp(App[None]):
         if self.is_busy:
             self.worker.interrupt()
         what = f"to {printable(goal.op)} of step {goal.step}" if goal.op else f"to step {goal.step}"
-        self._submit(Start(goal.step, goal.op), what)
+        self.submit(Start(goal.step, goal.op), what)
 
     def _toggle(self, breakpoint: Breakpoint | None) -> None:
         """Set a breakpoint, or take it away where it is set."""
@@ -407,7 +407,8 @@ class DebuggerApp(App[None]):
     def _remark(self, words: str) -> None:
         self.query_one(StatusLine).remark(words)
 
-    def _submit(self, command: Command, doing: str) -> None:
+    def submit(self, command: Command, doing: str) -> None:
+        """Hand a command to the worker; `doing` is said while it is carried out."""
         self._generation = self.worker.submit(command)
         self.is_busy = True
         self.query_one(StatusLine).run(doing)

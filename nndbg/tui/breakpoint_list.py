@@ -16,7 +16,7 @@ from nndbg.tui.breakpoints import Breakpoint
 from nndbg.tui.palette import DIM, PLAIN, WRONG
 
 _NONE = (
-    "no breakpoints. p sets one on an op, a line, a change or a condition;\n"
+    "no breakpoints. S sets one on an op, a line, a change or a condition;\n"
     "t sets one on what the cursor is on."
 )
 _CHOSEN = Style(reverse=True)

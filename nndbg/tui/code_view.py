@@ -137,7 +137,7 @@ class CodeView(ScrollView, can_focus=True):
             stands = self.shown if self.marks.here is None else self.marks.here
             is_current = stands in here
             pointer = "▶" if is_current else "▷" if self.shown in here else " "
-            segments = [Segment(pointer, ACCENT), sign, *self.segments(at)]
+            segments = [Segment(pointer, ACCENT), sign, Segment(" "), *self.segments(at)]
             segments.append(words)
             if is_current:
                 style += self.get_component_rich_style("code-view--current")

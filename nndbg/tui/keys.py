@@ -126,7 +126,7 @@ GROUPS: Mapping[str, tuple[Key, ...]] = {
         _key("q", "q", "quit", "Quit", "End the program, and nndbg.", "quit"),
     ),
     "Stopping": (
-        _key("p", "p", "ask_breakpoint", "Stop at ...", "At an op, a line, a change, a condition."),
+        _key("S", "S", "ask_breakpoint", "Stop at ...", "At an op, a line, a change, a condition."),
         _key(
             "t",
             "t",
@@ -164,8 +164,8 @@ GROUPS: Mapping[str, tuple[Key, ...]] = {
             "To the previous wrong element, round to the last.",
         ),
         _key(
-            "x",
-            "x",
+            "X",
+            "X",
             "inquire",
             "Blame",
             "Find out who made this element, in another run.",
@@ -185,7 +185,7 @@ GROUPS: Mapping[str, tuple[Key, ...]] = {
         _key("colon", ":", "console", "Console", "Type commands of GDB; escape leaves."),
     ),
     "Looking": (
-        _key("v", "v", "view", "Next view", "The buffer as numbers, heatmap, histogram."),
+        _key("V", "V", "view", "Next view", "The buffer as numbers, heatmap, histogram."),
         _key(
             "z",
             "z",

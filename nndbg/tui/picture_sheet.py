@@ -127,11 +127,11 @@ def _caption(samples: Samples, number: int, width: int) -> Text:
     text = Text(f"{printable(samples.name)}[{number}]", STRONG)
     label = None if samples.labels is None else int(samples.labels[number])
     if label is not None:
-        text.append(f"  is {label}", PLAIN)
+        text.append(f" {label}", PLAIN)
     if samples.scores is not None and not np.isnan(samples.scores[number]).any():
         taken = int(samples.scores[number].argmax())
         right = label is None or taken == label
-        text.append(f"  {'✓' if right else '✗'} {taken}", ACCENT if right else WRONG)
+        text.append(f"→{taken} {'✓' if right else '✗'}", ACCENT if right else WRONG)
     text.truncate(width, overflow="ellipsis", pad=True)
     return text
 
@@ -168,7 +168,7 @@ def _classes(samples: Samples, number: int, width: int, height: int) -> list[Tex
     label = None if samples.labels is None else int(samples.labels[number])
     taken = int(np.nan_to_num(scores, nan=-np.inf).argmax())
     bar = max(4, min(_WIDEST_BAR, width - 22))
-    lines = [Text("what the program takes it for"[: max(width, 0)], DIM)]
+    lines = [Text("label → what it is taken for"[: max(width, 0)], DIM)]
     for index in order.tolist():
         share = float(scores[index])
         known = share if 0 <= share <= 1 else 0.0

@@ -43,6 +43,8 @@ _WIDTHS = {
 }
 _CHANGED = UNKNOWN + Style(bold=True)
 _GENERAL_CELL, _NAME = 38, 7
+# Below this there is neither code nor data.
+_LOWEST = 1 << 16
 # Bits of rflags: Intel SDM, volume 1, section 3.4.3.
 _FLAGS = {0: "CF", 2: "PF", 4: "AF", 6: "ZF", 7: "SF", 10: "DF", 11: "OF"}
 
@@ -62,8 +64,15 @@ def draw_registers(
     head = Text.assemble((f"\nvectors as {lanes}", STRONG), ("   f changes that, ", DIM))
     head.append("*", _CHANGED).append(" changed since the stop before", DIM)
     lines.append(head)
+    quiet = []
     for name, data in now.vectors.items():
-        lines += _vector(name, data, old.vectors.get(name, data), lanes, width)
+        before_it = old.vectors.get(name, data)
+        if any(data) or any(before_it):
+            lines += _vector(name, data, before_it, lanes, width)
+        else:
+            quiet.append(name)
+    if quiet:
+        lines.append(Text(f"{', '.join(quiet)} are 0", DIM))
     return Text("\n").join(lines)
 
 
@@ -71,7 +80,9 @@ def _general(
     now: RegisterFile, old: RegisterFile, executable: Executable | None, width: int
 ) -> list[Text]:
     cells = []
-    for name, value in {**now.general, **now.masks}.items():
+    quiet = [name for name, value in now.masks.items() if not value and not old.masks.get(name)]
+    masks = {name: value for name, value in now.masks.items() if name not in quiet}
+    for name, value in {**now.general, **masks}.items():
         changed = value != {**old.general, **old.masks}.get(name, value)
         text = Text(f"{name:<{_NAME}}", DIM)
         text.append("*" if changed else " ", _CHANGED)
@@ -81,13 +92,14 @@ def _general(
         cells.append(text)
     columns = max(1, width // _GENERAL_CELL)
     rows = -(-len(cells) // columns)
-    return [Text("  ").join(cells[row::rows]) for row in range(rows)]
+    lines = [Text("  ").join(cells[row::rows]) for row in range(rows)]
+    return [*lines, Text(f"{', '.join(quiet)} are 0", DIM)] if quiet else lines
 
 
 def _meaning(name: str, value: int, executable: Executable | None) -> str:
     if name == "eflags":
         return " ".join(flag for bit, flag in _FLAGS.items() if value >> bit & 1)
-    if executable is not None:
+    if executable is not None and value >= _LOWEST:
         place = executable.function_at(value) or executable.symbol_at(value)
         if place is not None:
             away = value - place.address
@@ -104,8 +116,6 @@ def _vector(name: str, data: bytes, old: bytes, lanes: Lanes, width: int) -> lis
     per_line = max(1, (width - _NAME - 1) // cell)
     # Whole powers of two are easier to count.
     per_line = min(1 << per_line.bit_length() - 1, len(numbers))
-    if not np.frombuffer(data, np.uint8).any() and not any(changed):
-        return [Text.assemble((f"{name:<{_NAME}}", DIM), (" 0", DIM))]
     lines = []
     for start in range(0, len(numbers), per_line):
         line = Text(f"{name if not start else '':<{_NAME}}", DIM)

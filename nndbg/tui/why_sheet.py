@@ -65,7 +65,7 @@ def _lines(
     if asked:
         yield Text(f"looking for who made {printable(asked)} …", UNKNOWN)
     elif answer is None:
-        yield Text("x asks who made the element under the cursor", DIM)
+        yield Text("X asks who made the element under the cursor", DIM)
     if answer is not None:
         yield from _answered(answer)
 

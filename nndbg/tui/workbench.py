@@ -64,7 +64,8 @@ class Workbench(Horizontal):
         self._asked = ""
         self._lanes = Lanes.FLOAT32
         self._breakpoints: tuple[Breakpoint, ...] = ()
-        self._sample = 0
+        # Whether the program has just come to where it stands.
+        self._is_fresh = False
         self.ops = OpList(layer_map, id="ops")
         self.matrix = Matrix("nothing to show yet", id="matrix")
         self._heatmap = Heatmap(id="heatmap")
@@ -156,12 +157,9 @@ class Workbench(Horizontal):
             self.console.say(snapshot.answer)
         self._show_registers()
         self._training.show(lambda w, h: draw_training(snapshot.training, w, h))
+        self._mark(snapshot.registers.address if snapshot.registers is not None else None)
+        self._is_fresh = True
         self.ops.show(snapshot)
-        # Last: on an arrival it is the place of the program that matters, not that of the op.
-        stands = snapshot.registers.address if snapshot.registers is not None else None
-        self._mark(stands)
-        if stands is not None and snapshot.written is None:
-            self._show_code(stands)
 
     def show_breakpoints(self, breakpoints: tuple[Breakpoint, ...]) -> None:
         """Mark and list these."""
@@ -225,6 +223,7 @@ class Workbench(Horizontal):
         self._observation, self._evidence = observation, None
         line = self.query_one(BufferLine)
         self._show_code(self._place(observation))
+        self._is_fresh = False
         if observation is None:
             line.show_words(row.op, f"{row.word} in step {snapshot.step}")
             onwards = "n runs the next op, d to the first wrong one"
@@ -270,6 +269,8 @@ class Workbench(Horizontal):
             return None
         if observation is None and snapshot.written is not None:
             return snapshot.written.write.site.address
+        if self._is_fresh and snapshot.registers is not None:
+            return snapshot.registers.address
         capture = observation.capture if observation else snapshot.capture
         return capture.address if capture else None
 

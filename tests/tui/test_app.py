@@ -329,7 +329,7 @@ async def test_a_wide_screen_shows_all_three_sides_at_once(stage):
         line = next(line for line in s.text.splitlines() if "reference" in line)
         assert "actual" in line
         assert "difference" in line
-        assert all(word in s.text for word in ("next op", "interrupt", "quit", "bound ±"))
+        assert all(word in s.text for word in ("next op", "help", "quit", "bound ±"))
 
 
 async def test_a_narrow_screen_shows_one_side_and_keys_the_others(stage):
