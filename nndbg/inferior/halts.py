@@ -22,6 +22,7 @@ class Halts:
         self._elements: frozenset[Place] = frozenset()
         self._breakpoints: dict[int, int] = {}
         self._watchpoints: dict[Place, int] = {}
+        self._places: Places | None = None
 
     def want(self, addresses: Collection[int], elements: Collection[Place]) -> None:
         """Want these, and no others."""
@@ -47,7 +48,7 @@ class Halts:
             self._breakpoints[address] = inferior.break_at(address)
         wanted = self._elements - self._watchpoints.keys()
         if wanted:
-            places = Places(layer_map, capture)
+            self._places = places = Places(layer_map, capture)
             for place in sorted(wanted, key=str):
                 at, size = places.address(place), places.width(place.buffer)
                 self._watchpoints[place] = inferior.watch_access(at, size)
@@ -65,8 +66,17 @@ class Halts:
         """
         if stop.changed is not None:
             place = next((p for p, n in self._watchpoints.items() if n == stop.watchpoint), None)
-            before, after = stop.changed
-            return f"{place or 'a watched element'} changed from {before} to {after}, before"
+            if place is None:
+                return "a watched element changed before"
+            before, after = (self._number(place, text) for text in stop.changed)
+            return f"{place} changed from {before} to {after} before"
         if stop.address in self._breakpoints:
             return "at the breakpoint in"
         return None
+
+    def _number(self, place: Place, text: str) -> str:
+        """Return an element that GDB printed as an integer, as the number that it is."""
+        assert self._places is not None
+        width = self._places.width(place.buffer)
+        data = (int(text.split()[0]) % (1 << 8 * width)).to_bytes(width, "little")
+        return f"{self._places.value(place.buffer, data):.9g}"
