@@ -78,5 +78,5 @@ class Halts:
         """Return an element that GDB printed as an integer, as the number that it is."""
         assert self._places is not None
         width = self._places.width(place.buffer)
-        data = (int(text.split()[0]) % (1 << 8 * width)).to_bytes(width, "little")
+        data = (int(text.split(maxsplit=1)[0]) % (1 << 8 * width)).to_bytes(width, "little")
         return f"{self._places.value(place.buffer, data):.9g}"

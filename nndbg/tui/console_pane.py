@@ -18,8 +18,8 @@ class ConsolePane(Vertical):
 
     DEFAULT_CSS = """
     ConsolePane Log { height: 1fr; scrollbar-size: 1 1; background: $background; }
-    ConsolePane Input {
-        border: none; height: 1; padding: 0 1; background: $surface;
+    ConsolePane Input, ConsolePane Input:focus {
+        dock: bottom; border: none; height: 1; padding: 0 1; background: $surface;
     }
     """
 
@@ -36,8 +36,9 @@ class ConsolePane(Vertical):
 
     def compose(self) -> ComposeResult:
         """Lay out the log and the line."""
-        yield Log(max_lines=_MOST_LINES)
+        # First, so that it is what the focus comes to; it is docked to the bottom.
         yield ConsoleInput(self.history)
+        yield Log(max_lines=_MOST_LINES)
 
     def say(self, text: str) -> None:
         """Write what the debugger answered, escaped already."""

@@ -139,6 +139,7 @@ class Driver:
         self._turn_to(step)
         while True:
             try:
+                self._arm(self.breakpoints)
                 for found in session.stops_of_step():
                     for observation in found:
                         self._keep(observation)

@@ -30,9 +30,9 @@ _GAP = 2
 _WIDEST, _TALLEST = 4, 4
 _CURSOR = "◆"
 _LEGEND = {
-    Side.ACTUAL: "blue below 0, amber above",
+    Side.ACTUAL: "blue < 0 < amber",
     Side.REFERENCE: "",
-    Side.DIFFERENCE: "bright: beyond the bound",
+    Side.DIFFERENCE: "bright: wrong",
 }
 
 

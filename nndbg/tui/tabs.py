@@ -17,7 +17,7 @@ from textual.widgets import ContentSwitcher
 
 from nndbg.tui.palette import ACCENT, DIM
 
-_LEFT, _GAP = " ", "  "
+_LEFT = " "
 _SHOWN = ACCENT + Style(bold=True, underline=True)
 
 
@@ -46,7 +46,7 @@ class TabLine(Widget):
         segments = [Segment(_LEFT if self._first == 0 else "‹", DIM)]
         for name in self.names[self._first :]:
             is_shown = name == self.shown
-            segments += [Segment(name, _SHOWN if is_shown else DIM), Segment(_GAP)]
+            segments += [Segment(name, _SHOWN if is_shown else DIM), Segment(self._gap)]
         return Strip(segments).adjust_cell_length(self.size.width).apply_style(self.rich_style)
 
     def on_click(self, event: events.Click) -> None:
@@ -55,16 +55,22 @@ class TabLine(Widget):
         for name in self.names[self._first :]:
             if at <= event.x < at + len(name):
                 self.post_message(self.Picked(name))
-            at += len(name) + len(_GAP)
+            at += len(name) + len(self._gap)
 
     @property
     def _first(self) -> int:
         shown = self.names.index(self.shown)
         upto = [
-            len(_LEFT) + sum(len(n) + len(_GAP) for n in self.names[first : shown + 1])
+            len(_LEFT) + sum(len(n) + len(self._gap) for n in self.names[first : shown + 1])
             for first in range(shown + 1)
         ]
         return next((n for n, end in enumerate(upto) if end <= self.size.width), shown)
+
+    @property
+    def _gap(self) -> str:
+        """Two spaces between names, or one where that makes all of them fit."""
+        taken = len(_LEFT) + sum(len(name) + 2 for name in self.names)
+        return "  " if taken <= self.size.width else " "
 
 
 class Pages(Vertical):
