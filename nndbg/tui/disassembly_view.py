@@ -67,7 +67,7 @@ class DisassemblyView(CodeView):
         return "no executable, so no code" if self._executable is None else "no code here"
 
     def _decode(self) -> None:
-        if self._code is None or self._wanted is None or not self.is_on_screen:
+        if self._code is None or self._wanted is None or not self.display:
             return
         if self._wanted != self.shown:
             self.shown = address = self._wanted

@@ -124,7 +124,7 @@ def _picture(
 
 
 def _caption(samples: Samples, number: int, width: int) -> Text:
-    text = Text(f"{printable(samples.name)}[{number}]", STRONG)
+    text = Text().append(f"{printable(samples.name)}[{number}]", STRONG)
     label = None if samples.labels is None else int(samples.labels[number])
     if label is not None:
         text.append(f" {label}", PLAIN)
@@ -173,7 +173,7 @@ def _classes(samples: Samples, number: int, width: int, height: int) -> list[Tex
         share = float(scores[index])
         known = share if 0 <= share <= 1 else 0.0
         style = STRONG if index == taken else DIM
-        line = Text(f"{index:>3} ", style)
+        line = Text().append(f"{index:>3} ", style)
         line.append("█" * round(known * bar), ACCENT if index == label else WRONG)
         line.append(f" {share:.1%}" if np.isfinite(share) else f" {share:g}", style)
         if index == label:

@@ -84,7 +84,7 @@ def _general(
     masks = {name: value for name, value in now.masks.items() if name not in quiet}
     for name, value in {**now.general, **masks}.items():
         changed = value != {**old.general, **old.masks}.get(name, value)
-        text = Text(f"{name:<{_NAME}}", DIM)
+        text = Text().append(f"{name:<{_NAME}}", DIM)
         text.append("*" if changed else " ", _CHANGED)
         text.append(f"{value:#x}", _CHANGED if changed else PLAIN)
         text.append(f"  {_meaning(name, value, executable)}", DIM)
@@ -118,7 +118,7 @@ def _vector(name: str, data: bytes, old: bytes, lanes: Lanes, width: int) -> lis
     per_line = min(1 << per_line.bit_length() - 1, len(numbers))
     lines = []
     for start in range(0, len(numbers), per_line):
-        line = Text(f"{name if not start else '':<{_NAME}}", DIM)
+        line = Text().append(f"{name if not start else '':<{_NAME}}", DIM)
         line.append("*" if any(changed[start : start + per_line]) else " ", _CHANGED)
         line.append_text(
             _cells(numbers[start : start + per_line].tolist(), changed[start:], lanes, cell)

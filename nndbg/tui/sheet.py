@@ -17,7 +17,7 @@ class Sheet(VerticalScroll, can_focus=True):
     """One text; what it shows is given as a function, which is called for the page's size."""
 
     DEFAULT_CSS = """
-    Sheet { scrollbar-size-vertical: 1; }
+    Sheet { scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
     Sheet > Static { width: 1fr; }
     """
 
@@ -46,7 +46,7 @@ class Sheet(VerticalScroll, can_focus=True):
 
     def _redraw(self) -> None:
         region = self.scrollable_content_region
-        if self._draw is None or not self._is_stale or not region.width or not self.is_on_screen:
+        if self._draw is None or not self._is_stale or not region.width or not self.display:
             return
         self._is_stale = False
         self.query_one(Static).update(self._draw(region.width, region.height))

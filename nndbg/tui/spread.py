@@ -76,7 +76,7 @@ def _table(tensor: Tensor) -> list[Text]:
 
 
 def _row(name: str, cells: Iterable[str], styles: Iterable[Style] = ()) -> Text:
-    line = Text(f"{name:<{_NAME}}", DIM)
+    line = Text().append(f"{name:<{_NAME}}", DIM)
     looks = list(styles)
     for number, cell in enumerate(cells):
         line.append(f"{cell:>{_CELL}}", looks[number] if looks else PLAIN)

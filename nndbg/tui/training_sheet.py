@@ -92,7 +92,7 @@ def _confusion(counts: Counts, width: int) -> list[Text]:
     lines = [title, Text(f"{'':4}{head}", DIM)]
     worst = max((int(v) for r, row in enumerate(counts) for c, v in enumerate(row) if r != c))
     for label, row in enumerate(counts.tolist()):
-        line = Text(f"{label:>3} ", DIM)
+        line = Text().append(f"{label:>3} ", DIM)
         for taken, count in enumerate(row):
             style = ACCENT if taken == label else WRONG if count == worst else PLAIN
             line.append(f"{count or '·':>{cell}}", style if count else DIM)

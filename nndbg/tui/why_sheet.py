@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from rich.style import Style
 from rich.text import Text
@@ -18,6 +19,7 @@ from nndbg.tui.inquest import Answer
 from nndbg.tui.palette import DIM, NUMBER, PLAIN, STRONG, STYLES, UNKNOWN, WRONG
 
 _MOST_WRITES = 40
+_INDENT = "    "
 
 
 def draw_why(
@@ -26,13 +28,14 @@ def draw_why(
     diagnoses: Sequence[Diagnosis] | None,
     answer: Answer | None,
     asked: str,
+    width: int,
 ) -> Text:
     """Return all that is known; `diagnoses` None while they are looked for.
 
     `asked` names the element that is inquired about at present.
     """
     text = Text()
-    for line in _lines(observation, verdict, diagnoses, answer, asked):
+    for line in _lines(observation, verdict, diagnoses, answer, asked, width):
         text.append_text(line).append("\n")
     text.right_crop(1)
     return text
@@ -44,6 +47,7 @@ def _lines(
     diagnoses: Sequence[Diagnosis] | None,
     answer: Answer | None,
     asked: str,
+    width: int,
 ) -> Iterator[Text]:
     if observation is None or verdict is None:
         yield Text("nothing is judged here yet", DIM)
@@ -67,7 +71,7 @@ def _lines(
     elif answer is None:
         yield Text("X asks who made the element under the cursor", DIM)
     if answer is not None:
-        yield from _answered(answer)
+        yield from _answered(answer, width)
 
 
 def _diagnosed(diagnoses: Sequence[Diagnosis] | None) -> Iterator[Text]:
@@ -89,7 +93,7 @@ def _found(finding: Finding) -> Text:
     return Text.assemble((f"{finding.audit}: ", style), (printable(finding.says), PLAIN))
 
 
-def _answered(answer: Answer) -> Iterator[Text]:
+def _answered(answer: Answer, width: int) -> Iterator[Text]:
     question = answer.question
     if answer.problem:
         yield Text(answer.problem, WRONG)
@@ -103,9 +107,9 @@ def _answered(answer: Answer) -> Iterator[Text]:
                 (printable(suspect.instruction), look),
                 (f"   {printable(suspect.place)} in {printable(suspect.function)}", NUMBER),
             )
-            yield Text(f"    {printable(suspect.says)}", DIM)
+            yield _indented(suspect.says, width)
         for note in culprit.notes:
-            yield Text(f"    {printable(note)}", DIM)
+            yield _indented(note, width)
         yield Text()
     blame = answer.blame
     if blame is None:
@@ -121,6 +125,11 @@ def _answered(answer: Answer) -> Iterator[Text]:
         yield _written(write)
     for note in blame.notes:
         yield Text(printable(note), DIM)
+
+
+def _indented(words: str, width: int) -> Text:
+    lines = wrap(printable(words), max(20, width - len(_INDENT)))
+    return Text("\n".join(_INDENT + line for line in lines), DIM)
 
 
 def _written(write: Write) -> Text:

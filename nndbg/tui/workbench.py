@@ -142,6 +142,12 @@ class Workbench(Horizontal):
         return self._evidence
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether something that was asked for is still being found out."""
+        is_known = self._evidence is None or self._evidence in self.diagnoses
+        return bool(self._asked) or not is_known
+
+    @property
     def code(self) -> CodeView | None:
         """The source or the disassembly, where one of them has the focus."""
         focused = self.app.focused
@@ -318,7 +324,7 @@ class Workbench(Horizontal):
         evidence = self._evidence
         known = self.diagnoses.get(evidence) if evidence is not None else ()
         answer, asked = self._answer, self._asked
-        self._why.show(lambda w, h: draw_why(observation, verdict, known, answer, asked))
+        self._why.show(lambda w, h: draw_why(observation, verdict, known, answer, asked, w))
 
     def _explain(self, evidence: Evidence | None) -> None:
         self._evidence = evidence
