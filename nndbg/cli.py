@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -54,6 +56,7 @@ from nndbg.recording import Recorder, Tee
 from nndbg.recording_commands import record, replay
 from nndbg.report.as_map import render as render_map
 from nndbg.screen_commands import config, serve
+from nndbg.session import Session
 from nndbg.text import printable
 from nndbg.trajectory import follow_steps
 
@@ -101,14 +104,37 @@ def run(
         audits=(Audit.WRITES,),
         timeout=timeout,
     )
-    if recording is None:
-        run_screen(session, step)
+    with recorded(session, recording):
+        run_screen(
+            session,
+            step,
+            writes=lambda element, step, op: find_writes(
+                program,
+                element,
+                step=step,
+                op=op,
+                map=map_file,
+                phase=phase,
+                arguments=arguments,
+                timeout=timeout,
+            ),
+            accuse=accuser(
+                session, map=map_file, phase=phase, arguments=arguments, timeout=timeout
+            ),
+        )
+
+
+@contextmanager
+def recorded(session: Session, path: Path | None) -> Iterator[None]:
+    """Take down what a session comes by, if there is a file for it."""
+    if path is None:
+        yield
         return
     with (
-        Recorder(recording, session.layer_map, session.executable) as recorder,
+        Recorder(path, session.layer_map, session.executable) as recorder,
         session.tapped(lambda source: Tee(source, recorder)),
     ):
-        run_screen(session, step)
+        yield
 
 
 @commands.command(cls=ProgramCommand)

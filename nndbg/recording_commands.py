@@ -137,7 +137,8 @@ def replay(
     if form is None:
         from nndbg.tui import run as run_screen  # noqa: PLC0415 - as in `run`
 
-        run_screen(session, source.recording.steps[0] if step is None else step)
+        first = source.recording.steps[0]
+        run_screen(session, first if step is None else step, accuse=source.accuse)
         return None
     with session:
         steps = source.recording.steps if step is None else (step,)

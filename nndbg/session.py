@@ -16,6 +16,7 @@ from nndbg.compare import Mode
 from nndbg.errors import ProgramError, UsageError
 from nndbg.finding import ALL_AUDITS, Audit
 from nndbg.ledger import Observation, StepLedger, StepRecord, constants_at, judge_record
+from nndbg.machine import Machine
 from nndbg.repair import Repair, repaired
 from nndbg.source import Source
 from nndbg.trail import Stop, Trail
@@ -140,6 +141,25 @@ class Session:
             if found := self._advance():
                 return found
         return ()
+
+    @property
+    def machine(self) -> Machine | None:
+        """The source, where its program stands under a debugger."""
+        return self._source if isinstance(self._source, Machine) else None
+
+    def step_instruction(self, over: bool = False) -> tuple[Observation, ...]:
+        """Run one instruction, with `over` a call as one; see next_op for where that ends an op.
+
+        Raises Paused where it does not, and UsageError where there is no program to be stepped.
+        """
+        machine = self.machine
+        if machine is None:
+            raise UsageError("there is no program under GDB here, so no instruction to step.")
+        if self.has_ended:
+            return ()
+        if self._ledger is None:
+            self.start()
+        return self._advance(lambda: machine.step(over))
 
     def finish_step(self) -> Iterator[Observation]:
         """Yield the ops of this step that are still to come; leaves the next step about to begin.
@@ -395,18 +415,18 @@ class Session:
             self.layer_map, capture, self._tap.constant, self._modes, self._owns_writes
         )
 
-    def _next(self) -> Capture | None:
+    def _next(self, move: Callable[[], Capture | None] | None = None) -> Capture | None:
         """Go to the next stop; after an error, a program that is gone, or stands anywhere."""
         self._is_lost = True
-        capture = self._tap.next()
+        capture = (move or self._tap.next)()
         self._is_lost = False
         return capture
 
-    def _advance(self) -> tuple[Observation, ...]:
+    def _advance(self, move: Callable[[], Capture | None] | None = None) -> tuple[Observation, ...]:
         """Go on by one stop."""
         assert self._ledger is not None
         assert self.capture is not None
-        capture = self._next()
+        capture = self._next(move)
         if capture is None:
             self.has_ended = True
             self.ended_after = None if self._ledger.is_complete else self._ledger.last_op

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 from nndbg.audit import RegisterAudit, Standing
 from nndbg.capture import Capture, Flat
 from nndbg.crash import Crash, CrashError
-from nndbg.errors import ProgramError
+from nndbg.errors import Paused, ProgramError
 from nndbg.finding import Audit, Finding
 from nndbg.inferior.crash import SIGNALS, explain
+from nndbg.inferior.halts import Halts
 from nndbg.inferior.poisoning import Poisoning, Unwritten
 from nndbg.inferior.process import Inferior, Stop
 from nndbg.inferior.reader import Reader, Snapshot
-from nndbg.inferior.registers import RegisterReader
+from nndbg.inferior.registers import RegisterReader, register_file
 from nndbg.layermap import Buffer, Op, Place, PlacedMap
+from nndbg.machine import RegisterFile
+from nndbg.places import Place as Element
 from nndbg.places import Places
 
 _LAST_WORDS = 3
+_STEPPED = "end-stepping-range"
+# Stops that no breakpoint made, and that are no trouble.
+_ORDERLY = (_STEPPED, "access-watchpoint-trigger", "watchpoint-trigger")
 
 
 class LiveSource:
@@ -47,6 +53,7 @@ class LiveSource:
         self._gdb = gdb
         self._audit = RegisterAudit(placed.executable, audits)
         self._inferior: Inferior | None = None
+        self._halts = Halts()
         self._stops = 0
         self._sweeps = False
 
@@ -62,6 +69,8 @@ class LiveSource:
         Raises ProgramError when it ends, crashes or hangs before.
         """
         self.launch()
+        self._halts.forget()
+        self._has_entered = False
         self._step = -1
         self._seen: set[str] = set()
         self._skipped: frozenset[str] = frozenset()
@@ -91,6 +100,7 @@ class LiveSource:
         if None in self._pending:
             self._count_step()
         self._pending.clear()
+        self._halts.disarm(self._running)
         if self._step < step:
             self._listen(())
             if self._placed.seek_target is not None:
@@ -131,23 +141,67 @@ class LiveSource:
 
         Raises ProgramError when it crashes, hangs, or ends with an exit code other than 0.
         """
+        return self._go_on(lambda: self._running.resume(self._timeout))
+
+    def step(self, over: bool) -> Capture | None:
+        """Run one instruction, with `over` a call as one; see Machine.
+
+        Raises Paused where that is no boundary, else as `next` does.
+        """
+        running = self._running
+        return self._go_on(lambda: running.step_instruction(over, self._timeout), is_step=True)
+
+    def stop_at(self, addresses: Collection[int], elements: Collection[Element]) -> None:
+        """Stop at these addresses, as linked, and where these elements change; see Machine."""
+        self._halts.want(addresses, elements)
+
+    def registers(self) -> RegisterFile | None:
+        """Return the registers where the program stands, None where it is gone."""
+        return None if self._inferior is None else register_file(self._inferior)
+
+    def ask(self, command: str) -> str:
+        """Return what GDB answers to a command. Raises GdbError where it refuses it."""
+        try:
+            return self._running.ask(command)
+        finally:
+            # Registers are read in the innermost frame.
+            self._running.select_innermost()
+
+    def _go_on(self, move: Callable[[], Stop], is_step: bool = False) -> Capture | None:
         if self._pending:
             return self._arrive(self._pending.popleft())
+        assert self._latest is not None
+        self._halts.arm(self._running, self.layer_map, self._latest)
         while True:
             self._enter()
-            stop = self._resume()
+            stop = self._resume(move)
             if stop.is_exit:
                 return None
-            self._address = stop.address
-            ops = self._ops_at.get(stop.address, ())
-            if ops and self._is_elsewhere(ops):
-                self._listen(())
-            else:
-                self._pending.extend(self._complete(ops))
-            if stop.address in self._placed.step:
-                self._pending.append(None)
-            if self._pending:
+            if self._is_boundary(stop.address):
+                self._reach(stop.address)
+            why = self._halts.reason(stop)
+            # A boundary that is reached with that comes next, without a move.
+            if self._pending and stop.changed is None:
                 return self._arrive(self._pending.popleft())
+            if why is not None or is_step:
+                raise Paused(f"{why or 'in'} {self._running.describe(stop.address)}")
+
+    def _is_boundary(self, address: int) -> bool:
+        """Whether something that is listened for begins or is complete at an address."""
+        number = self._op_breakpoints.get(address)
+        return address in self._placed.step or (number is not None and number in self._heard)
+
+    def _reach(self, address: int) -> None:
+        """Note what has happened at a boundary."""
+        self._address = address
+        self._has_entered = False
+        ops = self._ops_at.get(address, ())
+        if ops and self._is_elsewhere(ops):
+            self._listen(())
+        else:
+            self._pending.extend(self._complete(ops))
+        if address in self._placed.step:
+            self._pending.append(None)
 
     def _arrive(self, op: str | None) -> Capture:
         """Capture where `op` is complete, or where the next step begins."""
@@ -161,8 +215,10 @@ class LiveSource:
     def _enter(self) -> None:
         """Look at the ops that begin at this stop, once all that is complete here is captured."""
         begun = self._begin_at.get(self._address, ())
-        if self._sweeps_now or not begun:
+        # A program that was stopped on its way is no longer where the ops begin.
+        if self._has_entered or self._sweeps_now or not begun:
             return
+        self._has_entered = True
         standing = self._stand()
         for op in (op for op in begun if op not in self._skipped):
             if standing is not None:
@@ -308,19 +364,22 @@ class LiveSource:
         self._running.enable(self._seek_breakpoints, on=False)
         self._running.enable(self._step_breakpoints)
 
-    def _resume(self) -> Stop:
-        """Run to the next breakpoint, or to the program's good end; anything else raises."""
+    def _resume(self, move: Callable[[], Stop] | None = None) -> Stop:
+        """Run to the next breakpoint, or to the program's good end; anything else raises.
+
+        Or let `move` say how far it runs.
+        """
         self._snapshot = None
         self._is_healed = False
         self._standing = None
-        stop = self._running.resume(self._timeout)
+        stop = move() if move is not None else self._running.resume(self._timeout)
         self._thread = stop.thread
         if stop.is_exit and stop.reason != "exited-normally":
             how = f"with exit code {stop.exit_code}" if stop.exit_code else f"by {stop.signal}"
             words = [line for line in self.output.splitlines() if line.strip()][-_LAST_WORDS:]
             said = f" It said: {' / '.join(words)}" if words else ""
             raise ProgramError(f"the program ended {how}, {self._last}.{said}")
-        if not stop.is_exit and stop.breakpoint is None:
+        if not stop.is_exit and stop.breakpoint is None and stop.reason not in _ORDERLY:
             what = f"got {stop.signal}" if stop.signal else f"stopped ({stop.reason})"
             place = self._running.describe(stop.address)
             text = f"the program {what} in {place}, {self._last}."

@@ -24,7 +24,7 @@ _INTERRUPT_LIMIT = 5.0
 
 _INTEGERS = {1: "char", 2: "short", 4: "int", 8: "long"}
 # The order in which GDB numbers them.
-_REGISTERS = (
+GENERAL = (
     *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"),
     *(f"r{number}" for number in range(8, 16)),
     "rip",
@@ -56,6 +56,9 @@ class Stop:
     signal: str | None = None
     exit_code: int | None = None
     thread: str = ""
+    # The watchpoint that triggered; and the numbers before and after, where they differ.
+    watchpoint: int | None = None
+    changed: tuple[str, str] | None = None
 
     @property
     def is_exit(self) -> bool:
@@ -129,6 +132,11 @@ class Inferior:
         if self._pid is None:
             raise ProgramError("the program is not running.")
         return self._pid
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether there is no program any more."""
+        return self._pid is None
 
     @property
     def memory(self) -> Memory:
@@ -218,10 +226,10 @@ class Inferior:
 
     def general_registers(self) -> dict[str, int]:
         """Return the general registers by name, `rip` among them."""
-        numbers = " ".join(map(str, range(len(_REGISTERS))))
+        numbers = " ".join(map(str, range(len(GENERAL))))
         answer = self._gdb.command(f"-data-list-register-values x {numbers}")
         return {
-            _REGISTERS[int(entry["number"])]: int(entry["value"], 16)
+            GENERAL[int(entry["number"])]: int(entry["value"], 16)
             for entry in answer["register-values"]
         }
 
@@ -284,10 +292,21 @@ class Inferior:
         self._gdb.command("-exec-continue")
         return self._wait(timeout)
 
-    def step_instruction(self) -> Stop:
-        """Let the program run one instruction."""
-        self._gdb.command("-exec-step-instruction")
-        return self._wait(_INTERRUPT_LIMIT)
+    def step_instruction(self, over: bool = False, timeout: float = _INTERRUPT_LIMIT) -> Stop:
+        """Let the program run one instruction; with `over` a call is one, however long it takes.
+
+        Raises as `resume` does.
+        """
+        self._gdb.command(f"-exec-{'next' if over else 'step'}-instruction")
+        return self._wait(timeout)
+
+    def select_innermost(self) -> None:
+        """Have GDB look at the innermost frame again."""
+        self._gdb.command("-stack-select-frame 0")
+
+    def ask(self, command: str) -> str:
+        """Return what GDB's console says to `command`. Raises GdbError where it refuses it."""
+        return self._gdb.ask(command)
 
     def interrupt(self) -> None:
         """Stop the running program; may be called from any thread."""
@@ -317,6 +336,7 @@ class Inferior:
         payload = record["payload"]
         frame = payload.get("frame", {})
         number = payload.get("bkptno")
+        watched, value = payload.get("hw-awpt"), payload.get("value", {})
         stop = Stop(
             reason=payload.get("reason", ""),
             address=int(frame["addr"], 16) - self.load_offset if "addr" in frame else 0,
@@ -324,6 +344,8 @@ class Inferior:
             signal=payload.get("signal-name"),
             exit_code=int(payload["exit-code"], 8) if "exit-code" in payload else None,
             thread=payload.get("thread-id", ""),
+            watchpoint=int(watched["number"]) if watched else None,
+            changed=(value["old"], value["new"]) if "old" in value else None,
         )
         if stop.is_exit:
             self._pid = None

@@ -17,6 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from nndbg.text import printable
+from nndbg.tui.keys import pane_bindings
 from nndbg.tui.matrix_layout import SEPARATOR, Layout, Pane, Side, fits_together, lay_out
 from nndbg.tui.named_bindings import named
 from nndbg.tui.number_format import NumberFormat, number_format, signed
@@ -33,6 +34,7 @@ class Matrix(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = named(
         "matrix",
         [
+            *pane_bindings("numbers"),
             Binding("up,k", "move(-1, 0)", "Up", show=False),
             Binding("down,j", "move(1, 0)", "Down", show=False),
             Binding("left,h", "move(0, -1)", "Left", show=False),

@@ -21,6 +21,7 @@ from nndbg.compare import Verdict
 from nndbg.layermap import LayerMap
 from nndbg.report.words import SIGNS
 from nndbg.text import printable
+from nndbg.tui.keys import pane_bindings
 from nndbg.tui.named_bindings import named
 from nndbg.tui.number_format import share
 from nndbg.tui.palette import DIM, PLAIN, STRONG, STYLES, UNKNOWN
@@ -50,6 +51,7 @@ class OpList(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = named(
         "ops",
         [
+            *pane_bindings("ops"),
             Binding("up,k", "move(-1)", "Up", show=False),
             Binding("down,j", "move(1)", "Down", show=False),
             Binding("pageup", "page(-1)", "Page up", show=False),

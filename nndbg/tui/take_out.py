@@ -19,7 +19,7 @@ from nndbg.report import Report
 from nndbg.report.write import RENDERERS, write_report
 from nndbg.text import printable
 from nndbg.tui.clipping import as_numpy, sliced
-from nndbg.tui.driver import RecordStep
+from nndbg.tui.commands import RecordStep
 from nndbg.tui.field_dialog import Check, FieldDialog, file_to_write
 from nndbg.tui.matrix import Matrix
 from nndbg.tui.snapshot import Condition, Snapshot
