@@ -148,8 +148,12 @@ class Phase:
 
 @dataclass(frozen=True)
 class LayerMap:
-    """A map as one of its phases sees it; `origin` is how errors name it, `lines` finds keys."""
+    """A map as one of its phases sees it; `origin` is how errors name it, `lines` finds keys.
 
+    `text` is the TOML that it was read from.
+    """
+
+    text: str
     origin: str
     name: str
     phase: Phase
