@@ -274,6 +274,7 @@ class Driver:
         capture = self._session.capture
         assert capture is not None
         self._step, self._observations = capture.step, {}
+        self._is_gone = False
         for observation in found:
             self._keep(observation)
         return self._picture(Condition.STOPPED, self._where(), capture.op)

@@ -142,10 +142,11 @@ def _keys(command: list[str], keys: int, found: dict[str, list[float]]) -> float
         terminal.write(b"g")
         terminal.until("Go to step")
         terminal.drain()
-        # The field holds the number of the step, marked: End keeps it.
-        terminal.write(b"\x1b[F " + OP.encode() + b"\r")
+        terminal.write(f"0 {OP}\r".encode())
         terminal.until(f"after {OP} of step 0")
         terminal.write(b"\r")
+        # What the footer offers once the matrix has the focus.
+        terminal.until("blame")
         found["key, stopped"] = [terminal.move(MOVES[n % len(MOVES)]) for n in range(keys)]
         frames = [terminal.move(DOWN if n // 20 % 2 == 0 else UP) for n in range(keys)]
         terminal.write(b"d")

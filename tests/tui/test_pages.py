@@ -195,6 +195,14 @@ async def test_an_element_is_watched_and_no_longer(stage):
         assert s.app.breakpoints == ()
 
 
+async def test_what_never_could_be_met_without_a_debugger_is_refused(stage):
+    async with stage(FakeSource(wrong=None)) as s:
+        await s.settle()
+        await s.press("n", "W")
+        assert "stops at ops and conditions only" in s.text
+        assert s.app.breakpoints == ()
+
+
 async def test_the_list_runs_to_an_op_and_the_dialog_goes_to_one(stage):
     source = FakeSource(wrong=None)
     async with stage(source) as s:
