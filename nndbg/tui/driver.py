@@ -229,8 +229,9 @@ class Driver:
                 answer = refusal or printable(machine.ask(words))
             except NndbgError as error:
                 answer = printable(str(error))
-        self._shown = replace(self._shown, look_at=None, answer=answer, registers=self._registers())
-        return self._shown
+        return replace(
+            self._shown, look_at=None, remark="", answer=answer, registers=self._registers()
+        )
 
     def _back(self, go: Callable[[], tuple[Observation, ...]]) -> Snapshot:
         found = self._going_back(go)
