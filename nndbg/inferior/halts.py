@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from nndbg.capture import Capture
-from nndbg.errors import UsageError
+from nndbg.errors import GdbError, Paused, UsageError
 from nndbg.inferior.process import Inferior, Stop
 from nndbg.layermap import LayerMap
 from nndbg.places import Place, Places
@@ -26,8 +26,6 @@ class Halts:
 
     def want(self, addresses: Collection[int], elements: Collection[Place]) -> None:
         """Want these, and no others."""
-        if len(set(elements)) > _MOST_WATCHED:
-            raise UsageError(f"the processor can watch {_MOST_WATCHED} elements, and no more.")
         self._addresses, self._elements = frozenset(addresses), frozenset(elements)
 
     def forget(self) -> None:
@@ -38,8 +36,13 @@ class Halts:
     def arm(self, inferior: Inferior, layer_map: LayerMap, capture: Capture) -> None:
         """Give the program what is wanted and take from it what is not.
 
-        Raises UsageError where an element is not there, GdbError where it cannot be watched.
+        Raises Paused where an element cannot be watched: the program stands where it stood.
         """
+        if len(self._elements) > _MOST_WATCHED:
+            raise Paused(
+                f"the processor can watch {_MOST_WATCHED} elements, and {len(self._elements)} are "
+                "wanted: take some away. Still where the program was"
+            )
         for address in self._breakpoints.keys() - self._addresses:
             inferior.delete(self._breakpoints.pop(address))
         for place in self._watchpoints.keys() - self._elements:
@@ -50,8 +53,15 @@ class Halts:
         if wanted:
             self._places = places = Places(layer_map, capture)
             for place in sorted(wanted, key=str):
-                at, size = places.address(place), places.width(place.buffer)
-                self._watchpoints[place] = inferior.watch_access(at, size)
+                try:
+                    at, size = places.address(place), places.width(place.buffer)
+                    if not places.start(place.buffer):
+                        raise UsageError("its pointer is null.")
+                    self._watchpoints[place] = inferior.watch_access(at, size)
+                except (UsageError, GdbError) as error:
+                    raise Paused(
+                        f"{place} cannot be watched: {error} Still where the program was"
+                    ) from error
 
     def disarm(self, inferior: Inferior) -> None:
         """Take all of them from the program, for a run that nothing is to stop."""

@@ -111,6 +111,7 @@ class DebuggerApp(App[None]):
         self.layer_map = session.layer_map
         self.program = session.program
         self.executable = session.executable
+        self._has_machine = session.machine is not None
         self._events: asyncio.AbstractEventLoop | None = None
         self.snapshot: Snapshot | None = None
         self.breakpoints: tuple[Breakpoint, ...] = ()
@@ -432,6 +433,9 @@ class DebuggerApp(App[None]):
     def _toggle(self, breakpoint: Breakpoint | None) -> None:
         """Set a breakpoint, or take it away where it is set."""
         if breakpoint is None:
+            return
+        if not self._has_machine and (breakpoint.addresses or breakpoint.element):
+            self._remark("this is no program under GDB: it stops at ops and conditions only")
             return
         if breakpoint in self.breakpoints:
             self.breakpoints = tuple(one for one in self.breakpoints if one != breakpoint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,15 +29,6 @@ _LARGEST_STEP = 2**63 - 1
 _KEY_WIDTH = 20
 
 _PLACE_WIDTH = 26
-_PLACES = (
-    ("dense1", "after an op"),
-    ("asm/dense.asm:42", "at a line"),
-    ("*0x401000, dense_tile", "at an instruction, a function"),
-    ("z1[3,17]", "where this element changes"),
-    ("isnan(z2).any()", "once this holds at a boundary"),
-    ("abs(dW1).max() > 10", ""),
-)
-
 _MEANINGS = {
     Status.AGREE: "every element lies within the bound of rounding",
     Status.DIVERGED: "elements lie beyond it: that is wrong, not imprecise",
@@ -113,7 +104,7 @@ class BreakpointDialog(ModalScreen[Breakpoint | None]):
             yield Static(Text("Stop at", STRONG))
             yield Input(id="place")
             text = Text()
-            for example, explained in _PLACES:
+            for example, explained in _places(self._map):
                 _line(text, example, explained, _PLACE_WIDTH)
             yield Static(text)
             yield Static(Text("enter sets it or takes it away, escape leaves it", DIM), id="remark")
@@ -163,6 +154,20 @@ def _explained(keys: Mapping[str, str]) -> Text:
     text.append(f"{'4%  ×3e7':<{_KEY_WIDTH}}", DIM)
     text.append("what the worst element uses of its bound\n\n")
     return text.append("escape closes this", DIM)
+
+
+def _places(layer_map: LayerMap) -> Iterator[tuple[str, str]]:
+    """Return what one can stop at, by examples of this program, and when that stops."""
+    op = layer_map.ops[-1]
+    buffer = layer_map.buffers[next(iter(op.outputs.values()))]
+    index = ",".join("0" for _ in buffer.shape)
+    name = printable(buffer.name)
+    yield printable(op.name), "after an op"
+    yield "main.asm:42", "at a line"
+    yield "main, *0x401000", "at a function, an instruction"
+    yield f"{name}[{index}]" if index else name, "where this element changes"
+    yield f"isnan({name}).any()", "once this holds at a boundary"
+    yield f"abs({name}).max() > 10", ""
 
 
 def _line(text: Text, key: str, explained: str, width: int = _KEY_WIDTH) -> None:

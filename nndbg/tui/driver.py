@@ -234,8 +234,9 @@ class Driver:
                 answer = refusal or printable(machine.ask(words))
             except NndbgError as error:
                 answer = printable(str(error))
-        self._shown = replace(self._shown, look_at=None, answer=answer, registers=self._registers())
-        return self._shown
+        return replace(
+            self._shown, look_at=None, remark="", answer=answer, registers=self._registers()
+        )
 
     def _back(self, go: Callable[[], tuple[Observation, ...]]) -> Snapshot:
         found = self._going_back(go)
@@ -289,6 +290,7 @@ class Driver:
         capture = self._session.capture
         assert capture is not None
         self._step, self._observations = capture.step, {}
+        self._is_gone = False
         for observation in found:
             self._keep(observation)
         return self._picture(Condition.STOPPED, self._where(), capture.op)

@@ -129,7 +129,7 @@ GROUPS: Mapping[str, tuple[Key, ...]] = {
         _key(
             "i", "i", "interrupt", "Interrupt", "Stop the running program where it is.", "interrupt"
         ),
-        _key("r", "r", "restart", "Restart", "Run it anew, to the step where the last run began."),
+        _key("r", "r", "restart", "Restart", "Run it anew, to where the last run began."),
         _key("K", "K", "kill", "Kill", "End the program, and stay."),
         _key("q", "q", "quit", "Quit", "End the program, and nndbg.", "quit"),
     ),
@@ -140,7 +140,7 @@ GROUPS: Mapping[str, tuple[Key, ...]] = {
             "t",
             "toggle_breakpoint",
             "Toggle a breakpoint",
-            "Stop at the op, the line, under the cursor, or no longer.",
+            "Stop at this op or line, or no longer.",
             panes=("ops", "code"),
             verb="break",
         ),
@@ -189,7 +189,7 @@ GROUPS: Mapping[str, tuple[Key, ...]] = {
             panes=("ops",),
             verb="heal",
         ),
-        _key("P", "P", "poison", "Poison", "Run the step again with NaNs in what it is to write."),
+        _key("P", "P", "poison", "Poison", "Run the step again, with NaNs in its outputs."),
         _key("colon", ":", "console", "Console", "Type commands of GDB; escape leaves."),
     ),
     "Looking": (

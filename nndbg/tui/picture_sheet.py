@@ -23,6 +23,8 @@ from nndbg.tui.snapshot import Snapshot
 _SMALLEST = 8
 _GAP, _WIDEST_BAR = 3, 30
 _MOST_CLASSES = 16
+# A caption may be wider than its picture.
+_CAPTION = 12
 _SHADES = " .:-=+*%@"
 
 
@@ -132,7 +134,7 @@ def _caption(samples: Samples, number: int, width: int) -> Text:
         taken = int(samples.scores[number].argmax())
         right = label is None or taken == label
         text.append(f"→{taken} {'✓' if right else '✗'}", ACCENT if right else WRONG)
-    text.truncate(width, overflow="ellipsis", pad=True)
+    text.truncate(max(width, _CAPTION), overflow="ellipsis", pad=True)
     return text
 
 

@@ -83,7 +83,7 @@ def _confusion(counts: Counts, width: int) -> list[Text]:
     cell = max(3, len(str(int(counts.max())))) + 1
     title = Text.assemble(
         ("confusion", STRONG),
-        (f"  rows: the label, columns: what it was taken for; {right} of {total} right", DIM),
+        (f"  {right} of {total} right; rows: the label, columns: what it was taken for", DIM),
     )
     title.truncate(width, overflow="ellipsis")
     if 4 + cell * len(counts) > width:

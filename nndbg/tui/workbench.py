@@ -155,12 +155,12 @@ class Workbench(Horizontal):
 
     def show(self, snapshot: Snapshot) -> None:
         """Show where the program stands now."""
-        if self.snapshot is None or self.snapshot.registers is not snapshot.registers:
+        if snapshot.answer is None:
             self._before = self.snapshot
+        else:
+            self.console.say(snapshot.answer)
         self.snapshot = snapshot
         self._output.show(snapshot.output)
-        if snapshot.answer is not None and (self._before is None or snapshot.answer):
-            self.console.say(snapshot.answer)
         self._show_registers()
         self._training.show(lambda w, h: draw_training(snapshot.training, w, h))
         self._mark(snapshot.registers.address if snapshot.registers is not None else None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nndbg.elf import read_executable
-from nndbg.errors import GdbError, Paused, UsageError
+from nndbg.errors import GdbError, Paused
 from nndbg.finding import ALL_AUDITS
 from nndbg.inferior import LiveSource
 from nndbg.layermap import parse_map, place_map
@@ -138,12 +138,21 @@ def test_a_change_stops_and_a_write_of_the_same_does_not(
         assert session.next_op()[0].step == 1
 
 
-def test_a_fifth_watched_element_is_refused(session: Session) -> None:
-    assert session.machine is not None
+def test_what_cannot_be_watched_is_said_and_the_program_goes_on_without(session: Session) -> None:
+    machine = session.machine
+    assert machine is not None
     places = [parse_place(f"{name}[{n}]", session.layer_map) for name in "zh" for n in (0, 1)]
-    session.machine.stop_at((), places)
-    with pytest.raises(UsageError, match="watch 4 elements"):
-        session.machine.stop_at((), [*places, parse_place("z[2]", session.layer_map)])
+    outside = parse_place("z[2]", session.layer_map)
+    for wanted, why in (
+        ([*places, outside], "can watch 4 elements, and 5 are wanted"),
+        ([outside], r"z\[2\] cannot be watched: there is no z\[2\]"),
+    ):
+        machine.stop_at((), wanted)
+        with pytest.raises(Paused, match=why):
+            session.next_op()
+    machine.stop_at((), ())
+    (found,) = session.next_op()
+    assert (found.step, found.findings) == (0, ())
 
 
 def test_the_debugger_answers_and_its_frame_stays(session: Session) -> None:

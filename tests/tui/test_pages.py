@@ -57,14 +57,14 @@ async def test_every_page_shows_something_at_every_size(stage, size):
             "console": "a command of GDB",
         }
         assert list(told) == [*s.app.workbench.views.names, *s.app.workbench.pages.names]
-        seen = told if size == WIDE else ("heatmap", "histogram", "registers", "console")
+        seen = told if size == WIDE else ("heatmap", "console")
         for page, word in ((page, told[page]) for page in seen):
             await turn(s, page)
             assert word in s.text, page
             assert page in s.text
 
 
-async def test_keys_turn_the_pages_and_the_mouse_picks_one(stage):
+async def test_keys_turn_the_pages_the_mouse_picks_one_and_a_part_is_enlarged(stage):
     async with stage() as s:
         await s.settle()
         await s.press("n")
@@ -79,6 +79,10 @@ async def test_keys_turn_the_pages_and_the_mouse_picks_one(stage):
         await s.pilot.click(line, offset=(2, 0))
         assert s.app.workbench.views.page == "numbers"
         assert s.app.focused is s.app.query_one(Matrix)
+        await s.press("m")
+        assert "✓ dense1" not in s.text
+        await s.press("m")
+        assert "✓ dense1" in s.text
 
 
 async def test_heatmap_and_numbers_share_the_cursor(stage):
@@ -263,11 +267,14 @@ async def test_who_made_an_element_is_asked_in_another_run_and_told():
         await s.until(lambda: "no debug registers here" in s.text, "the refusal")
 
 
-async def test_without_a_program_to_run_again_nobody_is_asked(stage):
-    async with stage() as s:
+async def test_what_needs_a_program_under_a_debugger_is_refused_without(stage):
+    async with stage(FakeSource(wrong=None)) as s:
         await s.settle()
         await s.press("n", "X")
         assert "no program here that could be run again" in s.text
+        await s.press("W")
+        assert "stops at ops and conditions only" in s.text
+        assert s.app.breakpoints == ()
 
 
 async def test_source_and_disassembly_take_breakpoints_and_mark_them(stage, program):
@@ -298,15 +305,6 @@ async def test_source_and_disassembly_take_breakpoints_and_mark_them(stage, prog
         assert second.addresses[0] > probe
         await s.press("u")
         assert source.halts[0] >= {second.addresses[0]}
-
-
-async def test_a_part_is_given_the_whole_screen_and_back(stage):
-    async with stage() as s:
-        await s.settle()
-        await s.press("n", "enter", "m")
-        assert "dense1 agree" not in s.text
-        await s.press("m")
-        assert "dense1 agree" in s.text
 
 
 def test_every_key_is_given_once():
