@@ -123,9 +123,15 @@ def run(
                 phase=phase,
                 arguments=arguments,
                 timeout=timeout,
+                remote=remote,
             ),
             accuse=accuser(
-                session, map=map_file, phase=phase, arguments=arguments, timeout=timeout
+                session,
+                map=map_file,
+                phase=phase,
+                arguments=arguments,
+                timeout=timeout,
+                remote=remote,
             ),
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from nndbg.api import accuser
+from nndbg.api import accuser, with_limits
 from nndbg.api import open as open_session
 from nndbg.api import replay as open_recording
 from nndbg.conclusion import conclude, needs_terminal
@@ -63,6 +63,7 @@ def record(
     map_file: Path | None,
     phase: str,
     timeout: float,
+    remote: str | None,
     steps: range,
     recording: Path,
     form: str,
@@ -83,10 +84,18 @@ def record(
         modes=modes_of(mode),
         audits=ALL_AUDITS,
         timeout=timeout,
+        remote=remote,
     )
     accuse = None
     if culprit:
-        accuse = accuser(session, map=map_file, phase=phase, arguments=arguments, timeout=timeout)
+        accuse = accuser(
+            session,
+            map=map_file,
+            phase=phase,
+            arguments=arguments,
+            timeout=timeout,
+            remote=remote,
+        )
     with (
         session,
         Recorder(recording, session.layer_map, session.executable) as recorder,
@@ -95,7 +104,7 @@ def record(
     ):
         report = check_steps(session, steps, advance, accuse=accuse, sweep=False)
         recorder.conclude(report)
-    return conclude(report, form, None)
+    return conclude(with_limits(session, report), form, None)
 
 
 @click.command()

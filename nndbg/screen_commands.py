@@ -63,6 +63,7 @@ def serve(
     map_file: Path | None,
     phase: str,
     timeout: float,
+    remote: str | None,
     step: int,
     recording: Path | None,
     port: int,
@@ -80,6 +81,7 @@ def serve(
     else:
         read_executable(program)
         mapped = ["--map", str(map_file)] if map_file is not None else []
+        mapped += ["--remote", remote] if remote is not None else []
         words = ["run", *mapped, "--phase", phase, "--timeout", str(timeout), "--step", str(step)]
         # A program's name may begin with a dash; its arguments come behind the one that ends ours.
         words += [str(program.absolute()), "--", *arguments]

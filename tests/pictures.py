@@ -22,6 +22,7 @@ from time import monotonic
 from textual import constants
 
 import nndbg
+from nndbg.api import accuser
 from nndbg.finding import Audit
 from nndbg.tui import DebuggerApp
 
@@ -36,7 +37,8 @@ DEADLINE = 60.0
 class Picture:
     """A screen: of ./mnist, or of the trainer with a fault, once these keys have been pressed.
 
-    `shows` has to be on it, so that no picture is of something else than its name says.
+    `view` and `page` are turned to before. `shows` has to be on it, so that no picture is of
+    something else than its name says.
     """
 
     name: str
@@ -46,14 +48,21 @@ class Picture:
     size: tuple[int, int] = USUAL
     step: int = 0
     theme: str = "nndbg"
+    view: str = "numbers"
+    page: str = "source"
 
 
+ARGUMENTS = ("--epochs", "1")
 FAULT = "dense2_stops_at_another_limit"
 PICTURES = (
     Picture("run", ("d",), "diverged", FAULT),
     Picture("run-80x24", ("d",), "diverged", FAULT, NARROW),
     Picture("run-200x60", ("d",), "diverged", FAULT, WIDE),
     Picture("matrix", ("s", "home", "j", "j", "enter", "3"), "difference"),
+    Picture("why", ("d", "X"), "who wrote", FAULT, view="heatmap", page="why"),
+    Picture("histogram", ("n",), "prediction", view="histogram", page="samples"),
+    Picture("registers", ("n", ".", "."), "zmm", page="registers"),
+    Picture("training", ("s",) * 6, "accuracy", page="training"),
     Picture("help", ("n", "?"), "Run until the next op is judged."),
     Picture("export", ("d", "e"), "Write the report of this step to", FAULT),
     Picture("light", ("d",), "diverged", FAULT, theme="nndbg-light"),
@@ -62,16 +71,18 @@ PICTURES = (
 )
 
 
-def is_explained(app: DebuggerApp) -> bool:
-    """Whether the diagnosis of what is shown has come, if there is one to come."""
-    return app._shown_evidence is None or app._shown_evidence in app._diagnoses
-
-
 async def draw(picture: Picture, program: Path) -> str:
     """Return the picture as SVG. Raises RuntimeError where it does not show what it should."""
-    session = nndbg.open(program, arguments=("--epochs", "1"), audits=(Audit.WRITES,))
+    session = nndbg.open(program, arguments=ARGUMENTS, audits=(Audit.WRITES,))
     os.environ["NNDBG_THEME"] = picture.theme
-    app = DebuggerApp(session, picture.step)
+    app = DebuggerApp(
+        session,
+        picture.step,
+        writes=lambda element, step, op: nndbg.blame(
+            program, element, step=step, op=op, arguments=ARGUMENTS
+        ),
+        accuse=accuser(session, arguments=ARGUMENTS),
+    )
     async with app.run_test(size=picture.size) as pilot:
 
         async def until(condition: Callable[[], bool], what: str) -> None:
@@ -82,12 +93,15 @@ async def draw(picture: Picture, program: Path) -> str:
                 await pilot.pause(0.02)
 
         await until(lambda: not app.is_busy and app.snapshot is not None, "the first stop")
+        app.workbench.views.turn(picture.view)
+        app.workbench.pages.turn(picture.page)
         for key in picture.keys:
             await pilot.press(key)
             await until(lambda: not app.is_busy, f"the answer to {key}")
         shown = picture.shows.replace(" ", "&#160;")
         await until(lambda: shown in app.export_screenshot(title="nndbg"), picture.shows)
-        await until(lambda: is_explained(app), "the diagnosis")
+        await until(lambda: not app.workbench.is_waiting, "the diagnosis")
+        await pilot.pause()
         return app.export_screenshot(title="nndbg")
 
 

@@ -205,6 +205,12 @@ class LayerMap:
         others = [phase.ops for phase in self.phases.values() if phase.name != self.phase.name]
         return self.with_kin(name for ops in others for op in ops for name in op.outputs.values())
 
+    @property
+    def calls_python(self) -> bool:
+        """Whether functions of the user's are the reference of anything, in any phase."""
+        phases = self.phases.values()
+        return any(p.own is not None or any(op.kind.source for op in p.ops) for p in phases)
+
     def carried(self, ops: Iterable[Op]) -> frozenset[str]:
         """Return the buffers that a step hands to the next: written, and by then read before."""
         written, read = frozenset[str](), frozenset[str]()

@@ -177,7 +177,7 @@ class RecordedSource:
             if buffer.name in stop.flat:
                 flat = self.recording.array(stop.flat[buffer.name])
                 found_buffers[buffer.name] = self._checked(buffer, flat, stop.sizes)
-            elif not buffer.is_pointer:
+            elif buffer.is_fixed:
                 raise self._damaged(f"{where} {buffer.name} is missing")
         return found_buffers
 

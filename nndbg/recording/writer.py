@@ -54,7 +54,12 @@ class Recorder:
     """
 
     def __init__(self, path: Path, layer_map: LayerMap, executable: Executable | None) -> None:
-        """Raises UsageError when `path` cannot be written."""
+        """Raises UsageError when `path` cannot be written, or could not be read back."""
+        if layer_map.calls_python:
+            raise UsageError(
+                f"{path}: the layer map calls Python, and a recording runs nothing when it is "
+                "opened: it could not be judged again. Record with a map that calls none."
+            )
         self.path = path
         self._map = layer_map
         self._executable = executable

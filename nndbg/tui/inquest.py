@@ -70,8 +70,8 @@ class Inquest:
 
     @property
     def is_able(self) -> bool:
-        """Whether there is a program to be run again."""
-        return self._writes is not None
+        """Whether there is anybody to be asked: a program to be run again, or a recording."""
+        return self._writes is not None or self._accuse is not None
 
     def start(self) -> None:
         """Begin to take questions."""

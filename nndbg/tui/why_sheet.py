@@ -13,7 +13,7 @@ from nndbg.culprit import Write
 from nndbg.diagnose import Diagnosis
 from nndbg.finding import Finding
 from nndbg.ledger import Observation
-from nndbg.report.words import MEANINGS, SIGNS
+from nndbg.report.words import MEANINGS, SIGNS, computed, in_a_turn
 from nndbg.text import printable
 from nndbg.tui.inquest import Answer
 from nndbg.tui.palette import DIM, NUMBER, PLAIN, STRONG, STYLES, UNKNOWN, WRONG
@@ -108,11 +108,19 @@ def _answered(answer: Answer, width: int) -> Iterator[Text]:
                 (f"   {printable(suspect.place)} in {printable(suspect.function)}", NUMBER),
             )
             yield _indented(suspect.says, width)
+        if culprit.computed is not None:
+            says, lane, *_ = computed(culprit.computed)
+            yield _indented(says, width, PLAIN)
+            yield _indented(lane, width)
+            for turn in culprit.computed.turns:
+                yield _indented(in_a_turn(turn), width, PLAIN if turn.is_right else WRONG)
         for note in culprit.notes:
             yield _indented(note, width)
         yield Text()
     blame = answer.blame
     if blame is None:
+        if culprit is None and not answer.problem:
+            yield Text(f"who made {printable(question.element)} was not recorded", DIM)
         return
     head = f"who wrote {printable(blame.element)} in step {blame.step} until {question.op}"
     yield Text.assemble((head, STRONG), (f"   {blame.means}, read {blame.reads} times", DIM))
@@ -127,9 +135,9 @@ def _answered(answer: Answer, width: int) -> Iterator[Text]:
         yield Text(printable(note), DIM)
 
 
-def _indented(words: str, width: int) -> Text:
+def _indented(words: str, width: int, style: Style = DIM) -> Text:
     lines = wrap(printable(words), max(20, width - len(_INDENT)))
-    return Text("\n".join(_INDENT + line for line in lines), DIM)
+    return Text("\n".join(_INDENT + line for line in lines), style)
 
 
 def _written(write: Write) -> Text:

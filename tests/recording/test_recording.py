@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -13,11 +13,12 @@ from nndbg.capture import Capture
 from nndbg.crash import Crash, CrashError
 from nndbg.errors import GdbError, NndbgError, ProgramError, UsageError
 from nndbg.hunt import check_steps
+from nndbg.layermap import parse_map
 from nndbg.recording import RecordedSource, Recorder, Tee, record_step
 from nndbg.recording.model import RecordedStop
 from nndbg.report import Report, as_json
 from nndbg.session import Session
-from tests.conftest import IN_ORDER, FakeSource
+from tests.conftest import IN_ORDER, SMALL_MAP, FakeSource
 
 CRASH = Crash("SIGSEGV", 4198400, "dense", "a.asm", 7, "mov eax, [rax]", 0, "rax is null")
 
@@ -292,6 +293,29 @@ def test_a_recording_has_everything_that_a_capture_has():
     """But for what only a step run with poison has: that is not taken down."""
     taken = {field.name for field in fields(RecordedStop)} - {"is_same", "printed"}
     assert taken == {field.name for field in fields(Capture)} - {"unwritten"}
+
+
+def test_what_a_program_told_between_two_stops_comes_back(tmp_path):
+    source = FakeSource([IN_ORDER])
+    begin = replace(source.start(0), missed={"relu": "relu was never passed"})
+    found = {"z": np.arange(8, dtype=np.float32)}
+    with Recorder(tmp_path / "run", source.layer_map, None) as recorder:
+        recorder.stop(begin, "")
+        recorder.stop(replace(source.next(), found=found), "")
+    again = RecordedSource(tmp_path / "run")
+    assert again.start(0).missed == {"relu": "relu was never passed"}
+    assert np.array_equal(again.next().found["z"], found["z"])
+    again.close()
+
+
+def test_a_run_that_python_judges_is_not_recorded(tmp_path):
+    """It could not be judged again: a file from elsewhere calls nothing here."""
+    (tmp_path / "own.py").write_text("def double(z):\n    return 2 * z\n")
+    text = SMALL_MAP.replace('kind = "relu"', 'kind = "python:own.py:double"')
+    layer_map = parse_map(text, "small.toml", scripts=tmp_path)
+    with pytest.raises(UsageError, match=r"run: the layer map calls Python, and a recording"):
+        Recorder(tmp_path / "run", layer_map, None)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_interrupted_run_leaves_what_it_came_by(tmp_path):

@@ -9,8 +9,9 @@ from nndbg.culprit import Blame, Write
 from nndbg.culprit.model import Site
 from nndbg.elf import read_executable
 from nndbg.errors import UsageError
+from nndbg.ledger import Observation
 from nndbg.report import Culprit
-from nndbg.report.model import Suspect
+from nndbg.report.model import Computed, Suspect, Turn
 from nndbg.session import Session
 from nndbg.tui import DebuggerApp
 from nndbg.tui.breakpoint_list import BreakpointList
@@ -240,12 +241,14 @@ def told(element: str, step: int, op: str) -> Blame:
     return Blame(element, step, op, (write,), 7, "hardware watchpoint", 1.0)
 
 
-def accused(verdict: Verdict, evidence: object) -> Culprit:
-    assert evidence is not None
+def accused(verdict: Verdict, observation: Observation) -> Culprit:
+    assert observation.op.name == "dense2"
     assert verdict.subject == Subject(2, "dense2", "dense", "z2", Mode.LOCAL)
     says = "the lane is never written"
     suspect = Suspect(0x401234, "dense", "dense.asm", 42, "vmovups [rdi], ymm0", says)
-    return Culprit("z2[0,1]", (suspect,))
+    turns = (Turn("k = 0", "x[0,0], W[0,1]", 0.5, 0.5, 1e-7), Turn("k = 1", "", 2.0, 1.0, 1e-7))
+    how = Computed("z2[0,1]", "the sum was right until k = 1", turns, "lane 1 of ymm0")
+    return Culprit("z2[0,1]", (suspect,), computed=how)
 
 
 async def test_who_made_an_element_is_asked_in_another_run_and_told():
@@ -259,6 +262,9 @@ async def test_who_made_an_element_is_asked_in_another_run_and_told():
             "who is to blame for z2[0,1]",
             "✗ vmovups [rdi], ymm0   dense.asm:42 in dense",
             "the lane is never written",
+            "how z2[0,1] was computed: the sum was right until k = 1",
+            "in lane 1 of ymm0",
+            "✗ behind k = 1: the lane held 2, expected 1 ±1e-07",
             "in step 2 until dense2   hardware watchpoint, read 7 times",
             "0.25 → 1",
         ):
