@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -42,8 +43,8 @@ class Stage:
     before: int
     took: float
     fixed: frozenset[int]
-    earlier: Trials | None = None
-    other: Trials | None = None
+    earlier: Trials | None
+    other: Callable[[], Trials | None]
 
     def exonerated(self) -> frozenset[int]:
         """Return the instructions that ran in this step before the op, which came out right."""
@@ -51,7 +52,8 @@ class Stage:
 
     def holds(self, patch: Patch) -> bool:
         """Whether the op is right with other numbers in its inputs, too."""
-        return self.other is None or self.other.judged(patch) == 0
+        other = self.other()
+        return other is None or other.judged(patch) == 0
 
     def keeps_earlier(self, patch: Patch) -> bool:
         """Whether the step comes to the op's beginning with the same numbers under a patch."""
@@ -92,9 +94,13 @@ def prepare(
         if at != start:
             earlier = Trials(first, own, offset, {start}, {start}, same)
             stack.callback(earlier.close)
-    other = None
-    if not is_late:
-        other = _other(interval, template, observation, own, stops, done, stack)
+
+    @cache
+    def other() -> Trials | None:
+        if is_late:
+            return None
+        return _other(interval, template, observation, own, stops, done, stack)
+
     fixed = frozenset(address - offset for address in (*stops, start))
     return Stage(trials, own, placed, before, took, fixed, earlier, other)
 
