@@ -15,10 +15,11 @@ import numpy as np
 
 from nndbg.compare import Verdict
 from nndbg.culprit.amendments.coding import Change
+from nndbg.culprit.amendments.patch import Patch
 from nndbg.culprit.amendments.tiers import TIERS
 from nndbg.culprit.code import Code, settings
 from nndbg.culprit.stage import Stage, prepare
-from nndbg.culprit.trials import Outcome, Trials
+from nndbg.culprit.trials import Trials
 from nndbg.decode import Disassembly
 from nndbg.inferior import LiveSource
 from nndbg.ledger import Observation
@@ -43,16 +44,20 @@ _FURTHER = 0.6
 
 @dataclass(frozen=True)
 class Repair:
-    """A change with which the op has `wrong` wrong elements; `cost` is how far it is fetched."""
+    """A change with which the op has `wrong` wrong elements; `cost` is how far it is fetched.
+
+    A doubtful one goes round code that ran before, or does not hold for other numbers.
+    """
 
     change: Change
     wrong: float
     cost: float
+    is_doubtful: bool = False
 
     @property
     def is_certain(self) -> bool:
         """Whether it makes the op right, and neither by a detour nor by chance."""
-        return not self.wrong and self.cost < _CHANCE + 1
+        return not self.wrong and not self.is_doubtful
 
     def is_convincing(self, before: int) -> bool:
         """Whether it leaves next to nothing wrong of so many elements."""
@@ -197,9 +202,9 @@ class _Search:
                 and self._looked_at < _MOST_LOOKED_AT
             ):
                 self._looked_at += 1
-                cost = self._cost(outcome)
-                if cost is not None and (known is None or cost < known.cost):
-                    self._full[change.address] = Repair(change, 0, cost)
+                repair = self._looked_into(change, outcome.patch)
+                if repair is not None and (known is None or repair.cost < known.cost):
+                    self._full[change.address] = repair
 
     def _rivals(self) -> list[tuple[int, int, bool]]:
         """Return the places around the likeliest repairs."""
@@ -232,19 +237,18 @@ class _Search:
                 changes += tier(self._code.body(start), at, self._settings[start])
         return sorted(changes, key=lambda change: change.cost)
 
-    def _cost(self, outcome: Outcome) -> float | None:
-        """Return how far a full repair is fetched; None where it breaks what was right before."""
-        change = outcome.change
+    def _looked_into(self, change: Change, patch: Patch) -> Repair | None:
+        """Return a full repair and how far it is fetched; None if it breaks what was right."""
         cost = change.cost
         if change.address in self._before:
-            if not self._stage.keeps_earlier(outcome.patch):
+            if not self._stage.keeps_earlier(patch):
                 return None
             cost += _EXONERATED
-        ran, _ = self._trials.covered(outcome.patch)
+        ran, _ = self._trials.covered(patch)
         lost = self._ran - set(ran)
         body = self._code.body(change.address)
         at = next(n for n, i in enumerate(body) if i.ip == change.address)
         lost -= {i.ip for i in body[at : at + change.count]}
-        if len(lost) > _MOST_LOST:
-            cost += _BYPASS
-        return cost + (0.0 if self._stage.holds(outcome.patch) else _CHANCE)
+        is_detour, is_chance = len(lost) > _MOST_LOST, not self._stage.holds(patch)
+        cost += _BYPASS * is_detour + _CHANCE * is_chance
+        return Repair(change, 0, cost, is_detour or is_chance)

@@ -97,7 +97,8 @@ def _zeroed(
     body: Sequence[Instruction], at: int, registers: Iterable[tuple[Register_, int]], cost: float
 ) -> Iterator[Change]:
     """Yield what clears a register, where a block begins or others are cleared."""
-    if not (_is_leader(body, at) or (at and _is_zeroing(body[at - 1]))):
+    ends_clearing = at and _is_zeroing(body[at - 1]) and not _is_zeroing(body[at])
+    if not (_is_leader(body, at) or ends_clearing):
         return
     target = is_target(body, at)
     uses_vex = any(name_of(i).startswith("v") for i in body)

@@ -117,8 +117,7 @@ def _close(value: int) -> Iterator[int]:
     yield from (value + 4, value - 4, -value, 0, value * 4)
     if not value % 4:
         yield value // 4
-    yield from (value + 16, value - 16, value + 32, value - 32, value + 64, value - 64)
-    yield from (value + 8, value - 8, 1)
+    yield from (value + 16, value - 16, value + 64, value - 64)
 
 
 def _around(value: int) -> Iterator[int]:
