@@ -35,6 +35,7 @@ class Cost:
     NUMBER = 1.0
     SCALE = 1.1
     OPCODE = 1.2
+    VAIN = 1.2
     ADDRESS = 1.3
     EXCHANGE = 1.5
     ZEROING = 1.5

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from iced_x86 import Instruction, OpKind, Register, RegisterExt
+from iced_x86 import (
+    FlowControl,
+    Instruction,
+    InstructionInfoFactory,
+    OpAccess,
+    OpKind,
+    Register,
+    RegisterExt,
+)
 
 from nndbg.culprit.amendments.coding import (
     Change,
@@ -26,6 +34,7 @@ Register_ = Any
 _STEPS = (1, 4, 8, 16, 32, 64, 2, 3, 12, 128)
 _FACTORS = (2, 4, 8, 16)
 _BYTES = 8
+_WRITES = {OpAccess.WRITE}
 _VECTORS = (Register.XMM0, Register.YMM0, Register.ZMM0)
 _STACK = {Register.RSP, Register.ESP, Register.SP, Register.SPL}
 
@@ -57,6 +66,36 @@ def near(instruction: Instruction, setting: Setting) -> Iterator[Change]:
     yield from _exchanged(instruction)
     yield from _turned(instruction)
     yield from _addresses(instruction, setting.addresses[:_FEW])
+
+
+def misdirected(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
+    """Yield an instruction whose result nobody reads with other registers in it."""
+    if is_vain(body, at):
+        yield from _registers(body[at], setting.registers, Cost.VAIN)
+
+
+def is_vain(body: Sequence[Instruction], at: int) -> bool:
+    """Whether what an instruction writes is overwritten before anything reads it."""
+    factory = InstructionInfoFactory()
+    instruction = body[at]
+    if not instruction.op_count or instruction.op_kind(0) != OpKind.REGISTER:
+        return False
+    if factory.info(instruction).op_access(0) not in _WRITES:
+        return False
+    whole = RegisterExt.full_register(instruction.op_register(0))
+    for later in body[at + 1 :]:
+        used = [
+            u.access
+            for u in factory.info(later).used_registers()
+            if RegisterExt.full_register(u.register) == whole
+        ]
+        if any(access not in _WRITES for access in used):
+            return False
+        if used:
+            return True
+        if later.flow_control != FlowControl.NEXT:
+            return False
+    return False
 
 
 def named(instruction: Instruction, setting: Setting) -> Iterator[Change]:
@@ -111,6 +150,8 @@ def _opcodes(old: Instruction, first: int, last: int) -> Iterator[Change]:
 
 def _close(value: int) -> Iterator[int]:
     """Yield the numbers that are most often written for `value`."""
+    if 0 <= value < _SMALL:
+        yield from range(_SMALL)
     yield from (value + 1, value - 1, value * 2)
     if not value % 2:
         yield value // 2
@@ -285,6 +326,7 @@ def _addresses(old: Instruction, addresses: Iterable[int]) -> Iterator[Change]:
 
 _FEW = 16
 _EXTENT = 0.4
+_SMALL = 7
 # No program is linked below this.
 _LOWEST = 1 << 16
 

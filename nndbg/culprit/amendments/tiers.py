@@ -15,6 +15,7 @@ Tier = Callable[[Sequence[Instruction], int, Setting], Iterator[Change]]
 
 def _first(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
     yield from replacements.near(body[at], setting)
+    yield from replacements.misdirected(body, at, setting)
     yield from insertions.patterned(body, at)
 
 
