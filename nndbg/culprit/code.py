@@ -12,6 +12,7 @@ from nndbg.culprit.amendments.coding import immediate, immediate_operand, signed
 from nndbg.culprit.amendments.replacements import Setting, has_memory, registers_of
 from nndbg.elf import Executable, Symbol
 from nndbg.layermap import Op, PlacedMap
+from nndbg.layermap.model import DTYPES
 
 _LONGEST = 15
 _MOST_ADDRESSES = 80
@@ -83,6 +84,7 @@ def settings(
     sizes: Mapping[str, int],
     executed: Sequence[int],
     fixed: Collection[int],
+    ratio: float,
 ) -> dict[int, Setting]:
     """Return what may be meant instead in each function that ran, by its first address.
 
@@ -91,6 +93,17 @@ def settings(
     bodies = {body[0].ip: body for address in executed if (body := code.body(address))}
     offered = tuple(dict.fromkeys(_addresses(placed, op, bodies.values())))[:_MOST_ADDRESSES]
     extents = frozenset(_extents(placed, op, sizes))
+    spans = [
+        range(place.address, place.address + size)
+        for name, place in placed.places.items()
+        if (size := _largest(placed, name))
+    ]
+
+    def data(address: int, size: int) -> bytes:
+        return (
+            b"" if any(address in span for span in spans) else code.executable.read(address, size)
+        )
+
     calls = tuple(_calls(code, bodies.values()))
     return {
         start: Setting(
@@ -100,6 +113,8 @@ def settings(
             targets=tuple(dict.fromkeys(_targets(body))),
             calls=calls if _makes_calls(body, fixed) else (),
             extents=extents,
+            data=data,
+            ratio=ratio,
         )
         for start, body in bodies.items()
     }
@@ -164,3 +179,12 @@ def _calls(code: Code, ran: Iterable[Sequence[Instruction]]) -> Iterable[Instruc
         call = Instruction.create_branch(Opcode.CALL_REL32_64, address)
         found.setdefault((False, address), call)
     return tuple(found.values())[:_MOST_CALLS]
+
+
+def _largest(placed: PlacedMap, name: str) -> int:
+    """Return how many bytes a buffer has at most; none of one that a pointer leads to."""
+    buffer = placed.layer_map.buffers[name]
+    if buffer.is_pointer:
+        return 0
+    largest = {size.name: size.largest or 1 for size in placed.layer_map.sizes.values()}
+    return buffer.elements(largest) * int(DTYPES[buffer.dtype].itemsize)

@@ -6,6 +6,7 @@ the program takes less than a millisecond: so changes are not argued about, they
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from nndbg.culprit.code import Code, settings
 from nndbg.culprit.stage import Stage, prepare
 from nndbg.culprit.trials import Trials
 from nndbg.decode import Disassembly
+from nndbg.diagnose import Evidence
 from nndbg.inferior import LiveSource
 from nndbg.ledger import Observation
 
@@ -109,7 +111,7 @@ def experiment(
         if not stage.before:
             said = f"{verdict.subject.op} came out right when it was run again"
             return Found((), 0, frozenset(), 0, time.monotonic() - started, (said,))
-        search = _Search(stage, observation, started + seconds)
+        search = _Search(stage, verdict, observation, started + seconds)
         repairs = search.run()
         return Found(
             tuple(repairs),
@@ -122,7 +124,9 @@ def experiment(
 
 
 class _Search:
-    def __init__(self, stage: Stage, observation: Observation, deadline: float) -> None:
+    def __init__(
+        self, stage: Stage, verdict: Verdict, observation: Observation, deadline: float
+    ) -> None:
         self._stage = stage
         self._trials: Trials = stage.trials
         self._code: Code = stage.code
@@ -140,6 +144,7 @@ class _Search:
             observation.capture.sizes,
             self.executed,
             self._stage.fixed,
+            _ratio(observation.evidence.get(verdict.subject.buffer)),
         )
         self._places = list(self._amendable())
 
@@ -252,3 +257,13 @@ class _Search:
         is_detour, is_chance = len(lost) > _MOST_LOST, not self._stage.holds(patch)
         cost += _BYPASS * is_detour + _CHANCE * is_chance
         return Repair(change, 0, cost, is_detour or is_chance)
+
+
+def _ratio(evidence: Evidence | None) -> float:
+    """Return how many times larger what is wrong ought to be, NaN where nothing says so."""
+    if evidence is None or evidence.bad.shape != evidence.expected.shape:
+        return math.nan
+    with np.errstate(all="ignore"):
+        ratios = evidence.expected.value[evidence.bad] / evidence.actual[evidence.bad]
+    finite = ratios[np.isfinite(ratios)]
+    return float(np.median(finite)) if len(finite) else math.nan

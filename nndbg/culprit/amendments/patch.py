@@ -31,6 +31,8 @@ def patch_for(
 
     `room` is where code may be added, `stops` are where the program is to stop: both as linked.
     """
+    if change.constant is not None:
+        return Patch({change.constant.address: change.constant.data})
     return (
         _in_place(change, body, stops)
         or _detour(change, body, room, stops)

@@ -47,6 +47,8 @@ class Setting:
     in it or in the map; `addresses` where data lies that may be meant, as linked, the likeliest
     first; `targets` where its branches go; `calls` are those of the program.
     `extents` are numbers that are right somewhere: counts of elements and their bytes.
+    `data` reads what the file has at an address that is no buffer's, empty where it has nothing.
+    `ratio` is how many times larger the wrong numbers ought to be, NaN where that is unknown.
     """
 
     registers: tuple[tuple[Register_, int], ...]
@@ -55,6 +57,8 @@ class Setting:
     targets: tuple[int, ...]
     calls: tuple[Instruction, ...]
     extents: frozenset[int]
+    data: Callable[[int, int], bytes]
+    ratio: float
 
 
 def near(instruction: Instruction, setting: Setting) -> Iterator[Change]:
