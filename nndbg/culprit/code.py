@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from iced_x86 import Code as Opcode
-from iced_x86 import Decoder, Instruction
+from iced_x86 import Decoder, Instruction, Register, RegisterExt
 
 from nndbg.culprit.amendments.coding import immediate, immediate_operand, signed
+from nndbg.culprit.amendments.insertions import ARGUMENTS
 from nndbg.culprit.amendments.replacements import Setting, has_memory, registers_of
 from nndbg.elf import Executable, Symbol
 from nndbg.layermap import Op, PlacedMap
@@ -107,7 +109,7 @@ def settings(
     calls = tuple(_calls(code, bodies.values()))
     return {
         start: Setting(
-            registers=registers_of(body),
+            registers=registers_of(body) + _passed(body),
             numbers=tuple(dict.fromkeys((*_numbers(body), *sorted(extents)))),
             addresses=offered,
             targets=tuple(dict.fromkeys(_targets(body))),
@@ -157,6 +159,15 @@ def _targets(body: Iterable[Instruction]) -> Iterable[int]:
     for instruction in body:
         if instruction.is_jcc_short_or_near or instruction.is_jmp_short_or_near:
             yield instruction.near_branch_target
+
+
+def _passed(body: Sequence[Instruction]) -> tuple[tuple[Any, int], ...]:
+    """Return the registers of arguments that a function which makes calls does not name."""
+    if not any(i.is_call_near or i.is_call_near_indirect for i in body):
+        return ()
+    named = registers_of(body)
+    passed = ((Register.RAX, RegisterExt.number(register)) for register in ARGUMENTS)
+    return tuple(register for register in passed if register not in named)
 
 
 def _makes_calls(body: Sequence[Instruction], fixed: Collection[int]) -> bool:

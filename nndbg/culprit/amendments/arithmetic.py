@@ -40,6 +40,53 @@ def unread(body: tuple[Instruction, ...], at: int) -> Iterator[Change]:
                 yield from _vectors(body, at, other, {number}, Cost.PATTERN + 0.1)
 
 
+def unset(body: tuple[Instruction, ...], at: int) -> Iterator[Change]:
+    """Yield what sets a vector register that is read and never set, where a block begins."""
+    if not is_leader(body, at) and at > _FIRST:
+        return
+    names = {RegisterExt.base(r) for i in body for r in _vector_operands(i)}
+    for number in _never_set(body):
+        for source in range(_PASSED):
+            for code, base in _SETTING:
+                if base in names and number < 16:
+                    new = Instruction.create_reg_reg(code, base + number, Register.XMM0 + source)
+                    yield from before(body[at], new, Cost.PATTERN)
+
+
+def _vector_operands(instruction: Instruction) -> list[Register_]:
+    registers = [
+        instruction.op_register(n)
+        for n in range(instruction.op_count)
+        if instruction.op_kind(n) == OpKind.REGISTER
+    ]
+    return [register for register in registers if RegisterExt.is_vector_register(register)]
+
+
+@lru_cache(maxsize=64)
+def _never_set(body: tuple[Instruction, ...]) -> frozenset[int]:
+    """Return the vector registers that a function reads and never writes, but for the first."""
+    factory = InstructionInfoFactory()
+    written, read = {0}, set[int]()
+    for instruction in body:
+        for used in factory.info(instruction).used_registers():
+            if RegisterExt.is_vector_register(used.register):
+                number = RegisterExt.number(used.register)
+                (written if used.access in _WRITES else read).add(number)
+    return frozenset(read - written)
+
+
+# How many of a function's first instructions may prepare what it works with.
+_FIRST = 6
+# How many vector registers arguments are passed in here.
+_PASSED = 4
+_SETTING = (
+    (Code.VEX_VBROADCASTSS_YMM_XMM, Register.YMM0),
+    (Code.EVEX_VBROADCASTSS_ZMM_K1Z_XMMM32, Register.ZMM0),
+    (Code.VEX_VMOVAPS_XMM_XMMM128, Register.XMM0),
+    (Code.MOVAPS_XMM_XMMM128, Register.XMM0),
+)
+
+
 def anything(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterator[Change]:
     """Yield the code with something before an instruction for which nothing there speaks."""
     yield from _reckoned(body, at, setting)

@@ -12,6 +12,7 @@ from iced_x86 import (
     InstructionInfoFactory,
     MemoryOperand,
     OpAccess,
+    OpKind,
     RegisterExt,
 )
 
@@ -34,11 +35,13 @@ _WRITES = {OpAccess.WRITE, OpAccess.COND_WRITE, OpAccess.READ_WRITE, OpAccess.RE
 _READ_WRITES = {OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}
 
 
-def patterned(body: Sequence[Instruction], at: int) -> Iterator[Change]:
+def patterned(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
     """Yield the code without an instruction, and with one before it that continues a pattern."""
     yield Change(body[at].ip, 1, (), Cost.OMISSION)
     yield from _extrapolated(body, at)
     yield from _zeroed(body, at, _accumulators(body), Cost.ZEROING)
+    if is_call(body[at]):
+        yield from _copies(body, at, setting)
 
 
 def swapped(body: Sequence[Instruction], at: int) -> Iterator[Change]:
@@ -51,8 +54,8 @@ def swapped(body: Sequence[Instruction], at: int) -> Iterator[Change]:
 
 def likely(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
     """Yield the code with something in front of an instruction that a pattern there asks for."""
-    if body[at].is_call_near or body[at].is_call_near_indirect:
-        yield from _arguments(body[at], setting)
+    if is_call(body[at]):
+        yield from _arguments(body, at, setting)
     yield from _calls(body, at, setting)
 
 
@@ -69,6 +72,11 @@ def before(
     """Yield what puts a new instruction in front of one that is there, if the new one can be."""
     if is_sound(new):
         yield Change(there.ip, 0, (new,), cost, label)
+
+
+def is_call(instruction: Instruction) -> bool:
+    """Whether it calls a function."""
+    return bool(instruction.is_call_near or instruction.is_call_near_indirect)
 
 
 def is_leader(body: Sequence[Instruction], at: int) -> bool:
@@ -201,9 +209,32 @@ def _repeated(body: Sequence[Instruction], at: int, setting: Setting) -> Iterato
             yield from before(body[at], new, Cost.INSERTION + 0.5)
 
 
-def _arguments(call: Instruction, setting: Setting) -> Iterator[Change]:
+def _copies(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
+    """Yield copies into the argument registers of a call that nothing sets before it."""
+    for register in _unset(body, at):
+        for base, other in setting.registers:
+            if base == Register.RAX and Register.RAX + other != register:
+                copy = Instruction.create_reg_reg(Code.MOV_R64_RM64, register, Register.RAX + other)
+                yield from before(body[at], copy, Cost.PATTERN)
+
+
+def _unset(body: Sequence[Instruction], at: int) -> list[Register_]:
+    """Return the argument registers that nothing sets between a call and what comes before it."""
+    found = list(ARGUMENTS)
+    for earlier in reversed(body[:at]):
+        if earlier.flow_control != FlowControl.NEXT:
+            break
+        if earlier.op_count and earlier.op_kind(0) == OpKind.REGISTER:
+            whole = RegisterExt.full_register(earlier.op_register(0))
+            if whole in found:
+                found.remove(whole)
+    return found
+
+
+def _arguments(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
     """Yield what puts an argument where the called function takes it."""
-    for register in ARGUMENTS:
+    call = body[at]
+    for register in _unset(body, at):
         for place, address in enumerate(setting.addresses):
             lea = Instruction.create_reg_mem(
                 Code.LEA_R64_M, register, MemoryOperand(Register.RIP, displ=address, displ_size=8)
@@ -219,10 +250,6 @@ def _arguments(call: Instruction, setting: Setting) -> Iterator[Change]:
             if 0 <= number < 1 << 31:
                 put = Instruction.create_reg_i32(Code.MOV_RM64_IMM32, register, number)
                 yield from before(call, put, Cost.INSERTION + 0.5)
-        for base, other in setting.registers:
-            if base == Register.RAX and Register.RAX + other != register:
-                copy = Instruction.create_reg_reg(Code.MOV_R64_RM64, register, Register.RAX + other)
-                yield from before(call, copy, Cost.INSERTION + 0.2)
     for place, address in enumerate(setting.addresses):
         load = Instruction.create_reg_mem(
             Code.MOVSS_XMM_XMMM32,

@@ -17,8 +17,9 @@ def _first(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterator
     yield from replacements.near(body[at], setting)
     yield from constants.constants(body[at], setting)
     yield from replacements.misdirected(body, at, setting)
-    yield from insertions.patterned(body, at)
+    yield from insertions.patterned(body, at, setting)
     yield from arithmetic.unread(body, at)
+    yield from arithmetic.unset(body, at)
 
 
 def _second(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterator[Change]:
