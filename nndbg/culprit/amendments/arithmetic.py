@@ -16,9 +16,9 @@ from iced_x86 import (
     RegisterExt,
 )
 
-from nndbg.culprit.amendments.coding import Change, Cost, Register, name_of
+from nndbg.culprit.amendments.coding import Change, Cost, Register, name_of, with_mnemonic
 from nndbg.culprit.amendments.insertions import ARGUMENTS, before, is_leader, is_target
-from nndbg.culprit.amendments.replacements import Setting
+from nndbg.culprit.amendments.replacements import Setting, like
 
 Register_ = Any
 
@@ -40,6 +40,46 @@ def unread(body: tuple[Instruction, ...], at: int) -> Iterator[Change]:
                 yield from _vectors(body, at, other, {number}, Cost.PATTERN + 0.1)
 
 
+def elsewhere(body: tuple[Instruction, ...], at: int) -> Iterator[Change]:
+    """Yield arithmetic that the function does somewhere else, to what was just made.
+
+    Of vectors where the other is of single numbers, and the other way round, too.
+    """
+    made = [r for r in _vector_operands(body[at - 1])[:1] if at]
+    if not made or body[at - 1].op_kind(0) != OpKind.REGISTER:
+        return
+    number = RegisterExt.number(made[0])
+    for model in _arithmetic(body):
+        for name in _forms(name_of(model)):
+            new = model.copy()
+            for slot in range(model.op_count - 1):
+                if model.op_register(slot) == model.op_register(0):
+                    new.set_op_register(slot, like(model.op_register(0), number))
+            for formed in with_mnemonic(new, name):
+                yield from before(body[at], formed, Cost.PATTERN + 0.3)
+
+
+def _forms(name: str) -> tuple[str, ...]:
+    other = {"ps": "ss", "ss": "ps", "pd": "sd", "sd": "pd"}[name[-2:]]
+    return name, name[:-2] + other
+
+
+@lru_cache(maxsize=64)
+def _arithmetic(body: tuple[Instruction, ...]) -> tuple[Instruction, ...]:
+    """Return the different arithmetic instructions of a function that change a register."""
+    found: dict[str, Instruction] = {}
+    for instruction in body:
+        plain = name_of(instruction).removeprefix("v")
+        if plain[:3] in _OPERATIONS and plain[-2:] in ("ps", "ss", "pd", "sd"):
+            found.setdefault(str(instruction), instruction)
+    return tuple(found.values())
+
+
+# They write every register, in a way.
+_UPPER = ("vzeroupper", "vzeroall")
+_OPERATIONS = ("add", "sub", "mul", "div", "max", "min")
+
+
 def unset(body: tuple[Instruction, ...], at: int) -> Iterator[Change]:
     """Yield what sets a vector register that is read and never set, where a block begins."""
     if not is_leader(body, at) and at > _FIRST:
@@ -50,7 +90,8 @@ def unset(body: tuple[Instruction, ...], at: int) -> Iterator[Change]:
             for code, base in _SETTING:
                 if base in names and number < 16:
                     new = Instruction.create_reg_reg(code, base + number, Register.XMM0 + source)
-                    yield from before(body[at], new, Cost.PATTERN)
+                    # What a function works with is set at its beginning.
+                    yield from before(body[at], new, Cost.PATTERN + min(at, 50) / 500)
 
 
 def _vector_operands(instruction: Instruction) -> list[Register_]:
@@ -64,10 +105,10 @@ def _vector_operands(instruction: Instruction) -> list[Register_]:
 
 @lru_cache(maxsize=64)
 def _never_set(body: tuple[Instruction, ...]) -> frozenset[int]:
-    """Return the vector registers that a function reads and never writes, but for the first."""
+    """Return the vector registers that a function reads and never writes."""
     factory = InstructionInfoFactory()
-    written, read = {0}, set[int]()
-    for instruction in body:
+    written, read = set[int](), set[int]()
+    for instruction in (i for i in body if name_of(i) not in _UPPER):
         for used in factory.info(instruction).used_registers():
             if RegisterExt.is_vector_register(used.register):
                 number = RegisterExt.number(used.register)
@@ -115,7 +156,7 @@ def _unread(body: tuple[Instruction, ...]) -> frozenset[int]:
     """Return the vector registers that a function writes and never reads, nor hands to another."""
     factory = InstructionInfoFactory()
     written, read = set[int](), {0}
-    for instruction in body:
+    for instruction in (i for i in body if name_of(i) not in _UPPER):
         if instruction.flow_control == FlowControl.CALL or instruction.is_call_near_indirect:
             read |= set(range(8))
         vectors = [

@@ -37,7 +37,8 @@ _READ_WRITES = {OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}
 
 def patterned(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
     """Yield the code without an instruction, and with one before it that continues a pattern."""
-    yield Change(body[at].ip, 1, (), Cost.OMISSION)
+    is_branch = body[at].flow_control not in (FlowControl.NEXT, FlowControl.CALL)
+    yield Change(body[at].ip, 1, (), Cost.INSERTION if is_branch else Cost.OMISSION)
     yield from _extrapolated(body, at)
     yield from _zeroed(body, at, _accumulators(body), Cost.ZEROING)
     if is_call(body[at]):

@@ -283,7 +283,7 @@ def class_of(register: Register_) -> Register_:
     return RegisterExt.base(RegisterExt.full_register(register))
 
 
-def _like(register: Register_, number: int) -> Register_:
+def like(register: Register_, number: int) -> Register_:
     """Return the register of that number in the class and width of another."""
     return RegisterExt.base(register) + number
 
@@ -311,7 +311,7 @@ def _registers(
         for base, number in candidates:
             if base == kind:
                 new = old.copy()
-                _set(new, slot, _like(register, number))
+                _set(new, slot, like(register, number))
                 yield from _one(old, new, cost)
 
 
@@ -393,7 +393,7 @@ def register_slots(instruction: Instruction) -> list[int | str]:
 def with_register(old: Instruction, slot: int | str, number: int) -> Instruction:
     """Return the instruction with the register of another number, of the same class, in a slot."""
     new = old.copy()
-    _set(new, slot, _like(_get(old, slot), number))
+    _set(new, slot, like(_get(old, slot), number))
     return new
 
 

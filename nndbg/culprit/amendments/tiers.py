@@ -26,6 +26,7 @@ def _second(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterato
     yield from replacements.named(body[at], setting)
     yield from insertions.swapped(body, at)
     yield from insertions.likely(body, at, setting)
+    yield from arithmetic.elsewhere(body, at)
 
 
 def _third(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterator[Change]:
