@@ -35,6 +35,8 @@ _EXONERATED = 0.7
 _MOST_LOOKED_AT = 24
 # A change that is right by chance: not with other numbers.
 _CHANCE = 3.0
+_PASSED_OVER = "; but code that ran before is passed over"
+_NOT_OTHERS = "; but not with other numbers in the inputs"
 # What part of the wrong elements may be left.
 _NEXT_TO_NOTHING = 10
 # Instructions around a repair that are tried more closely before it is believed.
@@ -48,18 +50,18 @@ _FURTHER = 0.6
 class Repair:
     """A change with which the op has `wrong` wrong elements; `cost` is how far it is fetched.
 
-    A doubtful one goes round code that ran before, or does not hold for other numbers.
+    `doubt` says that it goes round code that ran before, or does not hold for other numbers.
     """
 
     change: Change
     wrong: float
     cost: float
-    is_doubtful: bool = False
+    doubt: str = ""
 
     @property
     def is_certain(self) -> bool:
         """Whether it makes the op right, and neither by a detour nor by chance."""
-        return not self.wrong and not self.is_doubtful
+        return not self.wrong and not self.doubt
 
     def is_convincing(self, before: int) -> bool:
         """Whether it leaves next to nothing wrong of so many elements."""
@@ -77,7 +79,7 @@ class Repair:
             came_of_it = f"all {verdict.checked} elements of {buffer} agree"
         else:
             came_of_it = f"{buffer} stays as it was"
-        return f"{self.change.says}, {came_of_it}"
+        return f"{self.change.says}, {came_of_it}{self.doubt}"
 
 
 @dataclass(frozen=True)
@@ -256,7 +258,8 @@ class _Search:
         lost -= {i.ip for i in body[at : at + change.count]}
         is_detour, is_chance = len(lost) > _MOST_LOST, not self._stage.holds(patch)
         cost += _BYPASS * is_detour + _CHANCE * is_chance
-        return Repair(change, 0, cost, is_detour or is_chance)
+        doubt = _PASSED_OVER if is_detour else _NOT_OTHERS if is_chance else ""
+        return Repair(change, 0, cost, doubt)
 
 
 def _ratio(evidence: Evidence | None) -> float:

@@ -287,6 +287,16 @@ def take_over(inferior: Inferior, near: int) -> tuple[Copy, int]:
     refuses, or where it has more than one thread.
     """
     pid = inferior.hand_over()
+    try:
+        return _prepared(pid, near)
+    except ProgramError:
+        ptrace.end(pid)
+        raise
+    except ProcessLookupError as error:
+        raise ProgramError("the program is gone: it cannot be copied.") from error
+
+
+def _prepared(pid: int, near: int) -> tuple[Copy, int]:
     ptrace.seize(pid, ptrace.EXITKILL | ptrace.TRACEFORK | ptrace.SYSGOOD)
     if len(list(Path(f"/proc/{pid}/task").iterdir())) > 1:
         raise ProgramError("the program has several threads, and a copy would have only one.")
