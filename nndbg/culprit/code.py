@@ -66,18 +66,6 @@ class Code:
         """Whether it is the program's own code: where there are lines, code without is not."""
         return not self.executable.has_lines or self.executable.line_at(address) is not None
 
-    def bytes_at(self, changed: Mapping[int, int], address: int, size: int) -> bytes:
-        """Return code with some bytes changed."""
-        original = self.executable.code_at(address, size).ljust(size, b"\x90")
-        return bytes(changed.get(address + n, byte) for n, byte in enumerate(original))
-
-    def size(self, changed: Mapping[int, int], address: int) -> int:
-        """Return how long the instruction at an address is; 0 where there is none."""
-        if address not in changed and not self.executable.code_at(address, 1):
-            return 0
-        decoded = Decoder(64, self.bytes_at(changed, address, _LONGEST), ip=address).decode()
-        return 0 if decoded.is_invalid else int(decoded.len)
-
 
 def settings(
     code: Code,

@@ -136,7 +136,7 @@ class _Search:
         self.notes: list[str] = []
         self._looked_at = 0
         self._trials.limit(max(_LEAST, _TIMES * stage.took) if stage.took else _UNKNOWN)
-        self.executed, _ = self._trials.covered()
+        self.executed = self._trials.covered()
         self._ran = set(self.executed)
         self._before = stage.exonerated()
         self._settings = settings(
@@ -251,8 +251,7 @@ class _Search:
             if not self._stage.keeps_earlier(patch):
                 return None
             cost += _EXONERATED
-        ran, _ = self._trials.covered(patch)
-        lost = self._ran - set(ran)
+        lost = self._ran - set(self._trials.covered(patch))
         body = self._code.body(change.address)
         at = next(n for n, i in enumerate(body) if i.ip == change.address)
         lost -= {i.ip for i in body[at : at + change.count]}

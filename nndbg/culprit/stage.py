@@ -48,7 +48,7 @@ class Stage:
 
     def exonerated(self) -> frozenset[int]:
         """Return the instructions that ran in this step before the op, which came out right."""
-        return frozenset(self.earlier.covered()[0]) if self.earlier is not None else frozenset()
+        return frozenset(self.earlier.covered()) if self.earlier is not None else frozenset()
 
     def holds(self, patch: Patch) -> bool:
         """Whether the op is right with other numbers in its inputs, too."""

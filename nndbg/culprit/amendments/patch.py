@@ -24,6 +24,9 @@ class Patch:
     moved: Mapping[int, int] = field(default_factory=dict)
 
 
+UNCHANGED = Patch({})
+
+
 def patch_for(
     change: Change, body: tuple[Instruction, ...], room: range, stops: Collection[int]
 ) -> Patch | None:
