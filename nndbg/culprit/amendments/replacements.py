@@ -10,6 +10,7 @@ from iced_x86 import (
     FlowControl,
     Instruction,
     InstructionInfoFactory,
+    MemorySizeExt,
     OpAccess,
     OpKind,
     Register,
@@ -149,7 +150,8 @@ def _conditions(old: Instruction, first: int, last: int) -> Iterator[Change]:
 def _opcodes(old: Instruction, first: int, last: int) -> Iterator[Change]:
     for place, name in enumerate(alternatives(name_of(old))[first:last]):
         for new in with_mnemonic(old, name):
-            yield from _one(old, new, Cost.OPCODE + (first + place) / 10)
+            wider = MemorySizeExt.size(new.memory_size) > MemorySizeExt.size(old.memory_size)
+            yield from _one(old, new, Cost.OPCODE + (first + place) / 10 + _WIDER * wider)
 
 
 def _close(value: int) -> Iterator[int]:
@@ -330,6 +332,8 @@ def _addresses(old: Instruction, addresses: Iterable[int]) -> Iterator[Change]:
 
 _FEW = 16
 _EXTENT = 0.4
+# To read or write more than is there is seldom what was meant.
+_WIDER = 0.3
 _SMALL = 7
 # No program is linked below this.
 _LOWEST = 1 << 16
