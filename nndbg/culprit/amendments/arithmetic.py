@@ -86,12 +86,28 @@ def unset(body: tuple[Instruction, ...], at: int) -> Iterator[Change]:
         return
     names = {RegisterExt.base(r) for i in body for r in _vector_operands(i)}
     for number in _never_set(body):
+        yield from _cleared(body, at, number, names)
         for source in range(_PASSED):
             for code, base in _SETTING:
                 if base in names and number < 16:
                     new = Instruction.create_reg_reg(code, base + number, Register.XMM0 + source)
                     # What a function works with is set at its beginning.
                     yield from before(body[at], new, Cost.PATTERN + min(at, 50) / 500)
+
+
+def _cleared(
+    body: tuple[Instruction, ...], at: int, number: int, names: set[Register_]
+) -> Iterator[Change]:
+    """Yield what clears a vector register, in each width that the function uses."""
+    for base, code in _CLEARING:
+        if base in names and number < 16:
+            one = base + number
+            new = (
+                Instruction.create_reg_reg(code, one, one)
+                if code == Code.XORPS_XMM_XMMM128
+                else Instruction.create_reg_reg_reg(code, one, one, one)
+            )
+            yield from before(body[at], new, Cost.ZEROING + min(at, 50) / 500)
 
 
 def _vector_operands(instruction: Instruction) -> list[Register_]:
@@ -120,6 +136,11 @@ def _never_set(body: tuple[Instruction, ...]) -> frozenset[int]:
 _FIRST = 6
 # How many vector registers arguments are passed in here.
 _PASSED = 4
+_CLEARING = (
+    (Register.XMM0, Code.XORPS_XMM_XMMM128),
+    (Register.YMM0, Code.VEX_VXORPS_YMM_YMM_YMMM256),
+    (Register.ZMM0, Code.EVEX_VPXORD_ZMM_K1Z_ZMM_ZMMM512B32),
+)
 _SETTING = (
     (Code.VEX_VBROADCASTSS_YMM_XMM, Register.YMM0),
     (Code.EVEX_VBROADCASTSS_ZMM_K1Z_XMMM32, Register.ZMM0),

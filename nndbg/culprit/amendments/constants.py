@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from iced_x86 import Instruction, Register
@@ -13,7 +14,7 @@ from nndbg.culprit.amendments.replacements import Setting, has_memory
 from nndbg.decode import decode
 
 _SUFFIXES = {"ss": "<f4", "ps": "<f4", "sd": "<f8", "pd": "<f8"}
-_WHOLE = {1: "<i1", 2: "<i2", 4: "<i4", 8: "<i8"}
+_WHOLE = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
 _BITS = 8
 
 
@@ -37,12 +38,17 @@ def constants(instruction: Instruction, setting: Setting) -> Iterator[Change]:
         for place, new in enumerate(_instead(old, setting.ratio)):
             changed = numbers.copy()
             with np.errstate(all="ignore"):
-                changed[slice(None) if at is None else at] = np.array(new).astype(kind)
+                changed[slice(None) if at is None else at] = _of_kind(new, numbers.dtype)
             where = "" if at is None else f" at {at}"
             text = f"{changed[at or 0].item():.9g} instead of {old:.9g}{where}"
             if not np.array_equal(changed, numbers):
                 constant = Constant(address, changed.tobytes(), text)
                 yield Change(instruction.ip, 1, (), Cost.CONSTANT + place / 20, constant=constant)
+
+
+def _of_kind(number: float, dtype: np.dtype[Any]) -> Any:
+    """Return a number as it is held; of a whole one the bits that fit."""
+    return dtype.type(number % (1 << 8 * dtype.itemsize) if dtype.kind == "u" else number)
 
 
 def _instead(old: float, ratio: float) -> Iterator[float]:
