@@ -28,8 +28,8 @@ def constants(instruction: Instruction, setting: Setting) -> Iterator[Change]:
         return
     address = int(instruction.memory_displacement)
     held = setting.data(address, load.size)
-    kind = _SUFFIXES.get(name_of(instruction)[-2:]) or _WHOLE.get(load.width)
-    if kind is None or len(held) != load.size or len(held) % np.dtype(kind).itemsize:
+    kind = _SUFFIXES.get(name_of(instruction)[-2:]) or _WHOLE.get(load.width, "<u4")
+    if len(held) != load.size or len(held) % np.dtype(kind).itemsize:
         return
     numbers = np.frombuffer(held, kind)
     alike = bool((numbers == numbers[0]).all())
