@@ -83,7 +83,9 @@ class _Search:
         """Return who is to blame."""
         subject = self.verdict.subject
         element = self._index()
-        if self.evidence is not None and element is None:
+        if element is None and (
+            self.evidence is not None or self.verdict.status is not Status.UNWRITTEN
+        ):
             return None
         if self._is_repaired():
             return self.found.culprit(
@@ -127,6 +129,7 @@ class _Search:
         except (ProgramError, GdbError) as error:
             self.found.notes.append(f"no change could be tried: {error}")
             return False
+        self.found.notes += [f"no change was tried: {note}" for note in found.notes]
         convincing = [r for r in found.repairs if r.is_convincing(found.before)]
         is_certain = any(repair.is_certain for repair in convincing)
         # One that goes round the mistake, or is right by chance, comes after all else.
