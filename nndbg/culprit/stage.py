@@ -215,11 +215,21 @@ def _kept(interval: Interval, before: int, after: int, own: set[str], strict: st
     What was found to have changed, `strict`, has to be as it was.
     """
     found: list[Kept] = []
-    for name, flat in interval.capture.flat.items():
-        address = interval.capture.addresses[name]
-        was, now = np.empty(flat.nbytes, np.uint8), np.empty(flat.nbytes, np.uint8)
-        if name in own or not (copy_from(before, address, was) and copy_from(after, address, now)):
+    capture = interval.capture
+    stretches = [
+        (name, capture.addresses[name], flat.nbytes)
+        for name, flat in capture.flat.items()
+        if name not in own
+    ]
+    # What lies behind a buffer and belongs to nothing is written by nobody.
+    stretches += [
+        ("", capture.addresses[name] + capture.flat[name].nbytes, len(padding))
+        for name, padding in capture.padding.items()
+    ]
+    for name, address, size in stretches:
+        was, now = np.empty(size, np.uint8), np.empty(size, np.uint8)
+        if not (copy_from(before, address, was) and copy_from(after, address, now)):
             continue
-        both = (was,) if name == strict or np.array_equal(was, now) else (was, now)
+        both = (was,) if (name and name == strict) or np.array_equal(was, now) else (was, now)
         found.append(Kept(address, both))
     return found
