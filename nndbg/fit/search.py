@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -173,6 +174,10 @@ class _Search:
             added |= {self.tables[i]["name"]: self.places[i] for i in self.in_places(phase)}
             for record in run.records if known else ():
                 moved = moved_to(record, added, known)
+                if moved.end is not None:
+                    # Which phases the run noticed went by what the map said before the fit.
+                    every = frozenset(layer_map.phases)
+                    moved = replace(moved, end=replace(moved.end, others=every))
                 for observation in judge_record(layer_map, moved, ()):
                     for verdict in observation.verdicts:
                         name = verdict.subject.buffer
