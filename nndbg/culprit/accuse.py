@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -30,6 +31,8 @@ from nndbg.report.model import Culprit
 # Instructions are what is counted; this is for machines that are slow at running them one by one.
 _SECONDS = 3.0
 _EXPERIMENT_SECONDS = 5.0
+# With less of them left, the way of a number that a repair explains is not followed as well.
+_LEAST_SECONDS = 1.0
 # How many elements before the wrong one a trace begins that cannot begin with the op.
 _TURNS = 32
 # Source: System V ABI, AMD64 supplement, section 3.2.1.
@@ -87,7 +90,11 @@ class _Search:
             self.evidence is not None or self.verdict.status is not Status.UNWRITTEN
         ):
             return None
+        trying = Clock(_EXPERIMENT_SECONDS)
         if self._is_repaired():
+            if element is not None and trying.left >= _LEAST_SECONDS:
+                self.clock = trying
+                self._follow(Place(subject.buffer, element))
             return self.found.culprit(
                 subject.buffer if element is None else str(Place(subject.buffer, element))
             )
@@ -144,6 +151,19 @@ class _Search:
         is_output = self.verdict.subject.buffer in self.op.outputs.values()
         says = repair.says(self.verdict, before, is_output)
         self.found.add(repair.change.address, says, repair.change.text)
+
+    def _follow(self, place: Place) -> None:
+        """Add how a wrong element was computed; what would have made it right is known by then."""
+        if self.evidence is None or self.verdict.status is Status.UNWRITTEN:
+            return
+        repaired, self.found = self.found, Found(self.code)
+        with suppress(ProgramError, GdbError):
+            self._wrong(place)
+        way, self.found = self.found, repaired
+        self.found.computed = way.computed
+        # Where the sum went wrong comes behind what would have kept it right.
+        for suspect in way.suspects[:1] if way.computed is not None else ():
+            self.found.add(suspect.address, suspect.says)
 
     def _is_out_of_order(self, evidence: Evidence) -> bool:
         """Whether the op read other numbers than the map's order gives it."""

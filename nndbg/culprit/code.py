@@ -112,7 +112,8 @@ def settings(
 
 def _addresses(placed: PlacedMap, op: Op, bodies: Iterable[Sequence[Instruction]]) -> Iterable[int]:
     for name in (*op.inputs.values(), *op.outputs.values()):
-        yield placed.places[name].address
+        if name in placed.places:
+            yield placed.places[name].address
     for place in placed.size_places.values():
         yield place.address
     for body in bodies:
