@@ -239,7 +239,13 @@ GROUPS: Mapping[str, tuple[Key, ...]] = {
         ),
     ),
 }
-KEYS = tuple(key for group in GROUPS.values() for key in group)
+# Help and quit come first, so that the footer of a narrow terminal has room for them.
+KEYS = tuple(
+    sorted(
+        (key for group in GROUPS.values() for key in group),
+        key=lambda key: key.action not in ("explain", "quit"),
+    )
+)
 
 
 def pane_bindings(pane: str) -> list[BindingType]:
