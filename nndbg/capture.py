@@ -29,7 +29,9 @@ class Capture:
     what the audits of the op have to say. In a step run with poison `unwritten` marks, of each
     output, the elements that the op did not write; `flat` has what was there before the poison.
     `found` is what buffers held whose addresses the program told since the stop before. Where a
-    step begins, `missed` says of ops of the step before why they were never complete.
+    step begins, `missed` says of ops of the step before why they were never complete, and `others`
+    names the other phases of which a step has begun since that one did, as far as they write what
+    a step hands to the next.
     """
 
     step: int
@@ -46,6 +48,7 @@ class Capture:
     unwritten: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     missed: Mapping[str, str] = field(default_factory=dict)
     found: Mapping[str, Flat] = field(default_factory=dict)
+    others: frozenset[str] = frozenset()
 
     def shaped(self, buffer: Buffer) -> NDArray[Any]:
         """Return `buffer` in its shape at this stop; a view, read-only."""

@@ -379,7 +379,14 @@ def map_fit(
     activations, and which op is complete where. What follows `--` are the program's arguments. Exit
     code 0: every op agrees. 1: some do not, or something changes that no op does.
     """
-    fit = fit_program(program, map_file, arguments, timeout)
+    with progress_bar("fitting", counts=False) as advance:
+        fit = fit_program(
+            program,
+            map_file,
+            arguments,
+            timeout,
+            tell=lambda task, done, total: advance(done, total, task),
+        )
     for told in fit.told():
         say(told)
     before = map_file.read_text(encoding="utf-8") if diff else ""

@@ -127,7 +127,7 @@ def judge(
             says = f"{subject.op} left {subject.buffer} as it was"
     elif unknown.any():
         status = Status.UNCHECKED
-        why = "float32 overflows" if expected.integers is None else "others may be as large"
+        why = _why_unknown(expected)
         says = f"for {np.count_nonzero(unknown)} elements nothing can be proved: {why}"
     elif _says_nothing(expected, actual.dtype):
         status = Status.UNCHECKED
@@ -157,7 +157,7 @@ def _agreement(subject: Subject, actual: NDArray[Any], expected: Bounded) -> Ver
         gap = numbers - value
         np.abs(gap, out=gap)
         largest = float(gap.max())
-        if not math.isfinite(largest) or (gap > error).any() or math.isinf(error.max()):
+        if not math.isfinite(largest) or (gap > error).any() or not math.isfinite(error.max()):
             return None
         share = gap / error
         at = int(share.argmax())
@@ -237,14 +237,14 @@ def wrong_elements(
     Infinity agrees with the same infinity; a NaN agrees with nothing, not even with a NaN.
     """
     if expected.integers is not None:
-        unknown = np.isinf(expected.error)
+        unknown = ~np.isfinite(expected.error)
         return (actual != expected.integers) & ~unknown, unknown
     value, error = expected.value, expected.error
     numbers = actual.astype(np.float64)
     finite = np.isfinite(value)
     with np.errstate(invalid="ignore"):
         within = np.where(finite, np.abs(numbers - value) <= error, numbers == value)
-    unknown = finite & np.isinf(error)
+    unknown = finite & ~np.isfinite(error)
     return ~within & ~unknown, unknown
 
 
@@ -256,6 +256,12 @@ def _how_wrong(
     if np.array_equal(bits(actual), bits(before)):
         return Status.UNWRITTEN
     return Status.DIVERGED if np.isfinite(actual[bad]).all() else Status.NONFINITE
+
+
+def _why_unknown(expected: Bounded) -> str:
+    if np.isnan(expected.error).any():
+        return "the bound is not a number"
+    return "float32 overflows" if expected.integers is None else "others may be as large"
 
 
 def _says_nothing(expected: Bounded, dtype: np.dtype[Any]) -> bool:

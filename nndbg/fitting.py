@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nndbg.elf import read_executable
 from nndbg.errors import ProgramError
-from nndbg.fit import Fit, Run, fit_map, read_document
+from nndbg.fit import Fit, Run, Tell, fit_map, read_document, tell_nobody
 from nndbg.inferior import LiveSource
 from nndbg.layermap import load_map
 from nndbg.session import Session
@@ -22,14 +22,16 @@ def fit_program(
     arguments: Sequence[str] = (),
     timeout: float = 30.0,
     steps: int = STEPS,
+    tell: Tell = tell_nobody,
 ) -> Fit:
     """Return the map at `map_file` as it fits the first `steps` of each phase of `program`.
 
-    Raises MapError where the map cannot be read, ProgramError where no phase could be run.
+    `tell` hears how far it has come. Raises MapError where the map cannot be read, ProgramError
+    where no phase could be run.
     """
-    runs = run_phases(program, map_file, arguments, timeout, steps)
+    runs = run_phases(program, map_file, arguments, timeout, steps, tell)
     document = read_document(map_file.read_text(encoding="utf-8"))
-    return fit_map(document, runs, str(map_file), map_file.parent)
+    return fit_map(document, runs, str(map_file), map_file.parent, tell=tell)
 
 
 def run_phases(
@@ -38,12 +40,15 @@ def run_phases(
     arguments: Sequence[str] = (),
     timeout: float = 30.0,
     steps: int = STEPS,
+    tell: Tell = tell_nobody,
 ) -> list[Run]:
     """Return the first steps of each phase that the program comes to, as they were captured."""
     executable = read_executable(program)
     runs: list[Run] = []
     problem = ProgramError(f"{map_file}: it has no op to fit.")
-    for phase in load_map(executable, map_file).layer_map.phases:
+    phases = load_map(executable, map_file).layer_map.phases
+    for number, phase in enumerate(phases):
+        tell(f"running phase {phase}", number, len(phases))
         placed = load_map(executable, map_file, phase)
         if not placed.layer_map.ops:
             continue

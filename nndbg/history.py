@@ -74,7 +74,7 @@ class History:
             for b in layer_map.buffers.values()
             if b.is_scratch or (b.held is not None and b.name not in carried)
         )
-        self._carried = carried - layer_map.elsewhere - self._scratch
+        self._carried = carried - self._scratch
         self._sharing = Sharing(layer_map)
         self._settings: dict[int, list[Stray]] = {}
         self._healed: list[tuple[int, Capture]] = []
@@ -161,16 +161,17 @@ class History:
         """Return what changed from the last op's end to the next step's beginning.
 
         Only what the next step goes on with counts, and only where ops own it: buffers that some
-        op writes and the first op to use them reads. What an op of another phase writes may have
-        changed in a step of that one.
+        op writes and the first op to use them reads. What ops of another phase write may have
+        changed where a step of that one has begun meanwhile.
         """
         self._take_healed(begin)
         index = len(self._ops) - 1
+        carried = self._carried - self._map.written_in(begin.others)
         return [
             Stray(index, name, begin.flat[name], flat)
             for name, flat in self.last.flat.items()
             if name in begin.flat
-            and name in self._carried
+            and name in carried
             and not _is_another(name, self.last, begin)
             and not _same_bits(flat, begin.flat[name])
         ]

@@ -231,6 +231,21 @@ def test_what_is_wrong_beside_what_is_unknown_is_wrong():
     assert verdict.worst.index == (2,)
 
 
+@pytest.mark.parametrize("unknown", [NAN, INF])
+@pytest.mark.parametrize("actual", [1.0, 1e6])
+def test_a_bound_that_is_no_number_proves_nothing(unknown: float, actual: float):
+    verdict = judged([actual, 2], reference([1, 2], [unknown, 1e-6]))
+    assert (verdict.status, verdict.checked, verdict.bad) == (Status.UNCHECKED, 1, 0)
+    beside = judged([actual, 3], reference([1, 2], [unknown, 1e-6]))
+    assert (beside.status, beside.bad, beside.where) == (Status.DIVERGED, 1, "z1[1]")
+
+
+def test_whole_numbers_agree_with_no_bound_that_is_no_number():
+    expected = Bounded(np.ones(2), np.array([NAN, 0]), np.array([1, 1]))
+    verdict = judged([1, 1], expected, dtype=np.int32)
+    assert (verdict.status, verdict.checked, verdict.bad) == (Status.UNCHECKED, 1, 0)
+
+
 def test_where_nothing_is_known_there_is_no_worst_element():
     verdict = judged([1, 2], reference([1, 2], INF))
     assert (verdict.status, verdict.checked, verdict.worst) == (Status.UNCHECKED, 0, None)

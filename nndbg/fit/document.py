@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import unified_diff
+from functools import cached_property
 from typing import Any
 
 from nndbg.layermap.lines import Key, key_lines
@@ -33,15 +34,15 @@ class Document:
 
     def head(self, shapes: Mapping[str, str]) -> str:
         """Return all that is no op or reference, with the lines of some buffers replaced."""
-        lines = self.text.splitlines()
-        for start, end in [*self._blocks().values(), *self._spans(("reference",))]:
+        lines = list(self._text_lines)
+        for start, end in [*self._blocks.values(), *self._spans(("reference",))]:
             lines[start:end] = [""] * (end - start)
         return _joined(self._reshaped(lines, shapes))
 
     def op_text(self, index: int, table: Table) -> str:
         """Return the op at `index` with what `table` says of it, its other lines as they are."""
-        start, end = self._blocks()[index]
-        lines = self.text.splitlines()[start:end]
+        start, end = self._blocks[index]
+        lines = self._text_lines[start:end]
         for name, value in table.items():
             if self.said["ops"][index].get(name) == value:
                 continue
@@ -65,12 +66,12 @@ class Document:
 
         What was guessed of the `settled` ones is a guess no more.
         """
-        blocks = self._blocks()
+        blocks = self._blocks
         if not blocks:
             return self.text
         first = min(start for start, _ in blocks.values())
         last = max(end for _, end in blocks.values())
-        lines = self._reshaped(self.text.splitlines(), shapes)
+        lines = self._reshaped(self._text_lines, shapes)
         between = [
             line
             for number, line in enumerate(lines[first:last], first)
@@ -92,22 +93,31 @@ class Document:
             changed[self.lines["buffers", name] - 1] = line
         return changed
 
+    @cached_property
     def _blocks(self) -> dict[int, tuple[int, int]]:
-        """Return the first line of each op, from 0, and the one behind its last."""
+        """The first line of each op, from 0, and the one behind its last."""
         return {n: span for n in range(len(self.ops)) for span in self._spans(("ops", n))}
 
     def _spans(self, key: Key) -> list[tuple[int, int]]:
         """Return the first line of a table, from 0, and the one behind its last, if it is there."""
         if key not in self.lines:
             return []
-        count = len(self.text.splitlines())
-        heads = sorted(line - 1 for key, line in self.lines.items() if self._is_head(key, line))
         start = self.lines[key] - 1
-        return [(start, next((head for head in heads if head > start), count))]
+        behind = (head for head in self._heads if head > start)
+        return [(start, next(behind, len(self._text_lines)))]
 
-    def _is_head(self, key: Key, line: int) -> bool:
-        return self.text.splitlines()[line - 1].lstrip().startswith("[") and (
-            len(key) < 3 or key[0] != "ops"
+    @cached_property
+    def _text_lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    @cached_property
+    def _heads(self) -> list[int]:
+        """The lines, from 0, at which tables begin."""
+        return sorted(
+            line - 1
+            for key, line in self.lines.items()
+            if self._text_lines[line - 1].lstrip().startswith("[")
+            and (len(key) < 3 or key[0] != "ops")
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,12 @@ from nndbg.fit.document import value_text
 from nndbg.layermap import MAIN_PHASE
 
 Table = Mapping[str, Any]
+# Hears what is being done, how much of it is, and of how much.
+Tell = Callable[[str, int, int], None]
+
+
+def tell_nobody(task: str, done: int, total: int) -> None:
+    """Keep how far a fit has come to oneself."""
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 
 from nndbg.fit.document import Document
-from nndbg.fit.model import Changed, Chosen, Fit, Table
+from nndbg.fit.model import Changed, Chosen, Fit, Table, Tell, tell_nobody
 from nndbg.fit.trials import AGREES, Run, Trials, moved_to
 from nndbg.fit.variants import Variant, matrices, turned, variants
 from nndbg.layermap import MAIN_PHASE, Op, parse_map
@@ -17,16 +19,40 @@ from nndbg.ledger import judge_record
 _SHAPE = re.compile(r"shape\s*=\s*\[([^\],]+),([^\],]+)\]")
 
 
-def fit_map(document: Document, runs: Iterable[Run], origin: str, scripts: Path | None) -> Fit:
-    """Return the map that fits the runs of its phases best."""
-    return _Search(document, {run.phase: run for run in runs}, origin, scripts).fit()
+# For how long other boundaries are looked for, of which there are as many as ops.
+SECONDS = 20.0
+
+
+def fit_map(
+    document: Document,
+    runs: Iterable[Run],
+    origin: str,
+    scripts: Path | None,
+    seconds: float = SECONDS,
+    tell: Tell = tell_nobody,
+) -> Fit:
+    """Return the map that fits the runs of its phases best.
+
+    Where the ops that do not agree at their own boundaries are complete is looked for so many
+    `seconds`; what that leaves out is told.
+    """
+    by_phase = {run.phase: run for run in runs}
+    return _Search(document, by_phase, origin, scripts, seconds, tell).fit()
 
 
 class _Search:
     def __init__(
-        self, document: Document, runs: Mapping[str, Run], origin: str, scripts: Path | None
+        self,
+        document: Document,
+        runs: Mapping[str, Run],
+        origin: str,
+        scripts: Path | None,
+        seconds: float,
+        tell: Tell,
     ) -> None:
         self.document = document
+        self.seconds = seconds
+        self.tell = tell
         self.runs = runs
         self.origin = origin
         self.scripts = scripts
@@ -36,6 +62,8 @@ class _Search:
         self.found: list[dict[int, Chosen]] = []
         # The op at whose boundary another one is taken to be complete.
         self.places: dict[int, str] = {}
+        # The ops for which there was no time to try every boundary.
+        self.hurried: set[int] = set()
         self.reached = {phase: run.reached() for phase, run in runs.items()}
 
     def fit(self) -> Fit:
@@ -98,6 +126,8 @@ class _Search:
                 continue
             if one is None:
                 disagree.append(name)
+                if index in self.hurried:
+                    hints[name] = "there was no time to try every boundary: correct `done`"
                 if any(index in one for one in self.found):
                     hints[name] = "it would if it were stored the other way round than the weights"
                 tables[index] = turned(table, flipped)
@@ -173,6 +203,10 @@ class _Search:
             added |= {self.tables[i]["name"]: self.places[i] for i in self.in_places(phase)}
             for record in run.records if known else ():
                 moved = moved_to(record, added, known)
+                if moved.end is not None:
+                    # Which phases the run noticed went by what the map said before the fit.
+                    every = frozenset(layer_map.phases)
+                    moved = replace(moved, end=replace(moved.end, others=every))
                 for observation in judge_record(layer_map, moved, ()):
                     for verdict in observation.verdicts:
                         name = verdict.subject.buffer
@@ -189,7 +223,9 @@ class _Search:
             [*variants(turned(table, flipped), self.tables)] if self.is_reached(i) else []
             for i, table in enumerate(self.tables)
         ]
-        for number in range(max(map(len, rounds), default=0)):
+        most = max(map(len, rounds), default=0)
+        for number in range(most):
+            self.tell(f"trying ops{', matrices turned' * bool(flipped)}", number, most)
             tried = {i: each[number] for i, each in enumerate(rounds) if number < len(each)}
             for index in self.agreeing(trials, tried, flipped):
                 found.setdefault(index, []).append(tried[index])
@@ -237,12 +273,17 @@ class _Search:
         """Look for another boundary for the ops that do not agree at their own."""
         trials = Trials(self.document.head(self.shapes(flipped)), self.origin, self.scripts)
         known = {i: one.table for i, one in chosen.items() if one is not None}
-        for index, table in enumerate(self.tables):
-            if index in left_out or chosen.get(index) is not None:
-                continue
+        wanted = [i for i in range(len(self.tables)) if i not in left_out and i not in known]
+        deadline = time.monotonic() + self.seconds
+        for number, index in enumerate(wanted):
+            self.tell("trying boundaries", number, len(wanted))
+            table = self.tables[index]
             for variant, at in product(
                 variants(turned(table, flipped), self.tables), self.in_phase(self.phase(index))
             ):
+                if time.monotonic() > deadline:
+                    self.hurried.add(index)
+                    break
                 if (
                     at != index
                     and at not in left_out

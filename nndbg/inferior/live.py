@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -96,6 +96,8 @@ class LiveSource:
         self._reader = Reader(self._placed, self._running)
         self._passages = Passages(self._placed, self._sight())
         self._missed: Mapping[str, str] = {}
+        # The other phases of which a step has begun since one of this phase did.
+        self._others: frozenset[str] = frozenset()
         # What buffers held where the program told their addresses: since the last capture; here.
         self._found: dict[str, Flat] = {}
         self._found_here: dict[str, Flat] = {}
@@ -372,14 +374,26 @@ class LiveSource:
             if self._wants_beginnings and op.enter is not None:
                 for address in self._entries([op.enter]):
                     begin_at[address] = (*begin_at.get(address, ()), op.name)
-        self._always = frozenset(steps)
+        # Where another phase begins one step is enough; but calls are to be followed throughout,
+        # and a place that has another meaning is always heard.
+        others = {name: set(places) for name, places in self._placed.others.items()}
+        for phase in self.layer_map.others:
+            if entries := self._entries([phase.step]):
+                steps |= others[phase.name] | entries
+        shared = Counter(address for places in others.values() for address in places)
+        steps |= {at for at, count in shared.items() if count > 1 or at in ops_at or at in begin_at}
+        self._other_breakpoints = {
+            name: {self._running.break_at(address) for address in places - steps}
+            for name, places in others.items()
+        }
+        self._always = frozenset(steps).union(*others.values())
         self._step_breakpoints = {self._running.break_at(address) for address in steps}
         self._op_breakpoints = {
             address: self._running.break_at(address)
             for address in {**ops_at, **begin_at}
             if address not in steps
         }
-        self._known = frozenset({*steps, *ops_at, *begin_at})
+        self._known = frozenset({*steps, *ops_at, *begin_at, *shared})
         self._heard = set(self._op_breakpoints.values())
         self._listened: tuple[frozenset[str], frozenset[str]] | None = None
         self._seek_breakpoints: set[int] = set()
@@ -451,6 +465,7 @@ class LiveSource:
         """Let the program run to `step` with one stop, at the boundary that it seeks by itself."""
         self._running.memory.write(target + self._running.load_offset, step.to_bytes(8, "little"))
         self._running.enable(self._step_breakpoints, on=False)
+        self._hear(self._other_breakpoints.keys() - self._others, on=False)
         if self._seek_breakpoints:
             self._running.enable(self._seek_breakpoints)
         else:
@@ -461,6 +476,7 @@ class LiveSource:
             )
         self._running.enable(self._seek_breakpoints, on=False)
         self._running.enable(self._step_breakpoints)
+        self._hear(self._other_breakpoints.keys() - self._others, on=True)
 
     def _resume(self, move: Callable[[], Stop] | None = None) -> Stop:
         """Run to the next breakpoint, or to the program's good end; anything else raises.
@@ -488,8 +504,20 @@ class LiveSource:
         self._found_here = {}
         if not stop.is_exit and self._is_boundary(stop.address):
             self._passages.come(stop.address)
+            self._notice(self._passages.others())
             self._found_here = self._reader.hold(self._passages.addresses())
         return stop
+
+    def _notice(self, phases: frozenset[str]) -> None:
+        """Take note that steps of other phases begin here; one of each is all that is asked for."""
+        new = phases - self._others
+        self._others |= new
+        self._hear(new, on=False)
+
+    def _hear(self, phases: Iterable[str], on: bool) -> None:
+        """Stop where steps of these other phases begin, or no more."""
+        numbers = {number for name in phases for number in self._other_breakpoints[name]}
+        self._running.enable(sorted(numbers), on=on)
 
     def _crash(self, stop: Stop) -> Crash:
         latest = self._latest
@@ -562,9 +590,13 @@ class LiveSource:
             findings=findings,
             unwritten={name: one.mask for name, one in left.items()},
             missed=self._missed if op is None else {},
+            others=self._others if op is None else frozenset(),
             found=MappingProxyType(self._found),
         )
         self._found, self._found_here = {}, {}
+        if op is None:
+            self._hear(self._others, on=True)
+            self._others = frozenset()
         self._stops += 1
         self._latest = capture
         if op is not None:

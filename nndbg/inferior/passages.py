@@ -49,7 +49,9 @@ class Passages:
         self._entries: dict[int, list[Boundary]] = defaultdict(list)
         # Where functions are left that begin with a loop: that it goes on is no call.
         self._exits: dict[int, set[Boundary]] = defaultdict(set)
+        self._others = {other.name: other.step for other in placed.layer_map.others}
         places = [(phase.step, placed.step)]
+        places += [(boundary, placed.others[name]) for name, boundary in self._others.items()]
         places += [(boundary, placed.done[op]) for op, boundary in self._done.items()]
         places += [(boundary, placed.enter[op]) for op, boundary in self._enter.items()]
         places += [(held, placed.held[name]) for name, (held, _) in self._held().items()]
@@ -123,6 +125,14 @@ class Passages:
     def begins_step(self) -> bool:
         """Whether a step begins here."""
         return self._address in self._placed.step and _each_time(self._step) in self._here
+
+    def others(self) -> frozenset[str]:
+        """Return the other phases of which a step begins here."""
+        return frozenset(
+            name
+            for name, boundary in self._others.items()
+            if self._address in self._placed.others[name] and _each_time(boundary) in self._here
+        )
 
     def done(self) -> tuple[str, ...]:
         """Return the ops that are complete here; to be asked once a stop."""

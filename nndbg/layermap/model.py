@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -199,11 +199,14 @@ class LayerMap:
         found = frozenset(names)
         return found.union(*(self.kin[name] for name in found))
 
-    @property
-    def elsewhere(self) -> frozenset[str]:
-        """The buffers that ops of other phases write."""
-        others = [phase.ops for phase in self.phases.values() if phase.name != self.phase.name]
-        return self.with_kin(name for ops in others for op in ops for name in op.outputs.values())
+    @cached_property
+    def others(self) -> tuple[Phase, ...]:
+        """The other phases that write what a step of this one may hand to the next."""
+        # A step may leave out an op that has a condition.
+        always = frozenset(op.name for op in self.ops if op.when is None)
+        handed = self._handed(self.ops, always)
+        phases = [phase for phase in self.phases.values() if phase.name != self.phase.name]
+        return tuple(phase for phase in phases if handed & self.written_in({phase.name}))
 
     @property
     def calls_python(self) -> bool:
@@ -211,12 +214,23 @@ class LayerMap:
         phases = self.phases.values()
         return any(p.own is not None or any(op.kind.source for op in p.ops) for p in phases)
 
+    def written_in(self, phases: Collection[str]) -> frozenset[str]:
+        """Return the buffers that ops of these phases write."""
+        ops = [op for name in phases for op in self.phases[name].ops]
+        return self.with_kin(name for op in ops for name in op.outputs.values())
+
     def carried(self, ops: Iterable[Op]) -> frozenset[str]:
         """Return the buffers that a step hands to the next: written, and by then read before."""
-        written, read = frozenset[str](), frozenset[str]()
+        return self._handed(ops, frozenset(op.name for op in ops))
+
+    def _handed(self, ops: Iterable[Op], always: Collection[str]) -> frozenset[str]:
+        """Return what is written, and may by then be read before, if these ops are never absent."""
+        written, overwritten, read = frozenset[str](), frozenset[str](), frozenset[str]()
         for op in ops:
-            read |= self.with_kin(op.reads) - written
-            written |= self.with_kin(op.outputs.values())
+            outputs = self.with_kin(op.outputs.values())
+            read |= self.with_kin(op.reads) - overwritten
+            written |= outputs
+            overwritten |= outputs if op.name in always else frozenset()
         return read & written
 
     def op(self, name: str) -> Op | None:

@@ -32,7 +32,8 @@ class PlacedMap:
     `enter` has the ops of which the map says where they begin. `entries` is where the functions of
     those `return:` boundaries begin whose calls have to be followed, by the boundary's text; of
     those in `behind` the addresses lie behind the calls. `exits` is where the functions of `enter:`
-    boundaries are left that begin with a loop of their own; those in `looped` do.
+    boundaries are left that begin with a loop of their own; those in `looped` do. `others` is where
+    steps begin of the other phases that write what a step of this one hands to the next.
     """
 
     layer_map: LayerMap
@@ -51,12 +52,14 @@ class PlacedMap:
     behind: frozenset[str] = frozenset()
     exits: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     looped: frozenset[str] = frozenset()
+    others: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def needs_registers(self) -> bool:
         """Whether it takes registers to tell what the program passes."""
         phase = self.layer_map.phase
         boundaries = [phase.step, *(op.done for op in phase.ops)]
+        boundaries += [other.step for other in self.layer_map.others]
         boundaries += [op.enter for op in phase.ops if op.enter is not None]
         return bool(self.entries or self.exits or self.held or any(b.call for b in boundaries))
 
@@ -146,6 +149,9 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
         ),
         exits=MappingProxyType({text: returns.exits for text, returns in looped.items()}),
         looped=frozenset(t for t, returns in followed.items() if returns.is_looped),
+        others=MappingProxyType(
+            {p.name: placer.boundary((*p.key, "step"), p.step) for p in layer_map.others}
+        ),
     )
 
 
@@ -258,9 +264,11 @@ class _Placer:
         return found
 
     def boundaries(self) -> list[tuple[tuple[str | int, ...], Boundary]]:
-        """Return the boundaries of the phase, each with its place in the map."""
+        """Return the boundaries that are to be noticed, each with its place in the map."""
         phase = self.map.phase
-        wanted: list[tuple[tuple[str | int, ...], Boundary]] = [((*phase.key, "step"), phase.step)]
+        wanted: list[tuple[tuple[str | int, ...], Boundary]] = [
+            ((*some.key, "step"), some.step) for some in (phase, *self.map.others)
+        ]
         for op in phase.ops:
             wanted.append(((*op.key, "done"), op.done))
             if op.enter is not None:

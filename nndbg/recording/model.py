@@ -37,6 +37,7 @@ class RecordedStop:
     found: Mapping[str, int]
     skipped: frozenset[str]
     missed: Mapping[str, str]
+    others: frozenset[str]
     findings: tuple[Finding, ...]
     is_same: bool
     printed: int

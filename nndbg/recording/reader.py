@@ -72,6 +72,8 @@ class Recording:
                 raise self._damaged(f"the stops of step {number} are in no order")
             if (stop.op is not None and stop.op not in ops) or not stop.skipped <= ops:
                 raise self._damaged(f"step {number} has an op that its map has not")
+            if not stop.others <= self.layer_map.phases.keys():
+                raise self._damaged(f"step {number} has a phase that its map has not")
         return step
 
     def array(self, number: int) -> Flat:

@@ -157,6 +157,7 @@ class RecordedSource:
             padding=MappingProxyType(padding),
             findings=stop.findings,
             missed=MappingProxyType(dict(stop.missed)),
+            others=stop.others,
             found=MappingProxyType(self._found(stop)),
         )
         return self._latest

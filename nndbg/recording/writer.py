@@ -243,6 +243,7 @@ class Recorder:
             found=found,
             skipped=capture.skipped,
             missed=capture.missed,
+            others=capture.others,
             findings=capture.findings,
             is_same=last is not None and last.flat is capture.flat,
             printed=len(output) if self._output.startswith(output) else len(self._output),

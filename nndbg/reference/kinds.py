@@ -71,6 +71,11 @@ class Kind:
     function: Callable[..., Result]
     source: str = ""
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether its numbers come from a generator, one after the other as they lie in memory."""
+        return any(part.name == "state" for part in self.outputs)
+
     def compute(
         self,
         inputs: Mapping[str, Bounded | NDArray[Any]],

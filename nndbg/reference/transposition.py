@@ -10,8 +10,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from nndbg.reference.bounded import Format
-from nndbg.reference.kinds import Kind, Part, Result
+from nndbg.reference.bounded import Bounded, Format
+from nndbg.reference.kinds import Integers, Kind, Part, Result
 
 _ANY = ("..",)
 # What the two axes of a part are called that may have any.
@@ -25,8 +25,8 @@ class TranspositionError(ValueError):
 def transpose(kind: Kind, inputs: Collection[str], outputs: Collection[str]) -> Kind:
     """Return the kind that takes, and gives, the transposes of the parts of these names.
 
-    Where one of them may have any number of axes, all such parts are matrices. Raises
-    TranspositionError.
+    Where one of them may have any number of axes, all such parts are matrices. What is drawn is
+    drawn in the order of memory. Raises TranspositionError.
     """
     if not inputs and not outputs:
         return kind
@@ -43,7 +43,7 @@ def transpose(kind: Kind, inputs: Collection[str], outputs: Collection[str]) -> 
         result = kind.function(fmt=fmt, **meant)
         results = result if isinstance(result, tuple) else (result,)
         return tuple(
-            value.T if part.name in outputs else value
+            (_refilled(value) if kind.is_drawn else value.T) if part.name in outputs else value
             for part, value in zip(kind.outputs, results, strict=True)
         )
 
@@ -53,6 +53,13 @@ def transpose(kind: Kind, inputs: Collection[str], outputs: Collection[str]) -> 
         outputs=tuple(_stored(part, axes, part.name in outputs) for part in kind.outputs),
         function=function,
     )
+
+
+def _refilled(value: Bounded | Integers) -> Bounded | Integers:
+    """Return the same numbers in the same order, with the axes exchanged."""
+    if isinstance(value, Bounded):
+        return Bounded(value.value.reshape(value.T.shape), value.error.reshape(value.T.shape))
+    return value.reshape(value.T.shape)
 
 
 def _stored(part: Part, any_axes: tuple[str, ...], is_turned: bool) -> Part:

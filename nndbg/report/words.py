@@ -42,14 +42,19 @@ def headline(report: Report, counts: Tally) -> str:
     if counts.wrong:
         return f"{counts.wrong} of {number} outputs are wrong{loose}"
     if report.error is not None:
-        return f"{ENDED_EARLY}; nothing was wrong in {number} outputs before{loose}"
+        return f"{ENDED_EARLY}; nothing was wrong in {_outputs(number)} before{loose}"
     if report.objections:
         mistakes = len(report.objections)
         found = f"{mistakes} mistake{'s' * (mistakes > 1)}"
         return f"no output is wrong, but audits found {found}{loose}"
     if report.agrees:
-        return f"all {number - counts.unchecked} outputs agree{loose}"
+        checked = number - counts.unchecked
+        return f"{'all ' * (checked > 1)}{_outputs(checked)} agree{'s' * (checked == 1)}{loose}"
     return f"{counts.unproved} of {number} outputs could not be checked"
+
+
+def _outputs(number: int) -> str:
+    return f"{number} output{'s' * (number != 1)}"
 
 
 def steps_in_words(report: Report) -> str:

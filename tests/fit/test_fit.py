@@ -92,8 +92,26 @@ def test_a_map_whose_boundaries_are_exchanged_is_put_right(fitted: Fitted, sound
     _, path, fit = fitted(map_changes=((other, "@"), (one, other), ("@", one)))
     ops = {op["name"]: op for op in tomllib.loads(path.read_text())["ops"]}
     assert fit.is_whole
+    assert fit.hints == {}
     assert ops["d1"]["done"] == done["d1"]
     assert any("d1: complete with dW2" in change for change in fit.changes)
+
+
+def test_without_time_to_try_every_boundary_that_is_said(sound, tmp_path: Path):
+    program, fitted, _ = sound
+    text, path = fitted.read_text(), tmp_path / "map.toml"
+    done = {op["name"]: op["done"] for op in tomllib.loads(text)["ops"]}
+    path.write_text(text.replace(f'"{done["d1"]}"', f'"{done["dW2"]}"', 1))
+    heard: list[tuple[str, int, int]] = []
+    runs = run_phases(program, path, steps=2)
+    document = read_document(path.read_text())
+    fit = fit_map(
+        document, runs, "map.toml", None, seconds=0, tell=lambda *told: heard.append(told)
+    )
+    # What d1 leaves is not there yet where dW1 takes it.
+    assert fit.disagree == ("d1", "dW1")
+    assert all("no time to try every boundary" in fit.hints[op] for op in fit.disagree)
+    assert ("trying boundaries", 0, 2) in heard
 
 
 def test_an_op_that_the_program_gets_wrong_is_not_fitted_to(fitted: Fitted):

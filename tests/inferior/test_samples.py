@@ -276,6 +276,28 @@ def test_what_no_op_of_any_phase_does_between_two_samples_is_found(check: Check)
     assert found == [(step, "grad_b", name) for step in (1, 3) for name in ("dW", "db")]
 
 
+def test_a_change_between_two_samples_is_no_update_where_none_began(check: Check):
+    found = wrong(check(".next:\n", ".next:\n    mov dword [dW], 0\n"))
+    assert found == [(step, "grad_b", "dW") for step in (0, 2)]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        '"return:update"',
+        '"enter:descend"',  # which begins with a loop of its own
+        '{ at = "enter:descend", call = { rdi = "b" } }',
+        '{ at = "return:descend", call = { ecx = 2 } }',
+    ],
+)
+def test_an_update_is_noticed_wherever_its_steps_begin(check: Check, step: str):
+    layer_map = ONLINE_MAP.replace('"enter:update"', step)
+    assert wrong(check(layer_map=layer_map)) == []
+    layer_map = layer_map.replace("ecx = 2", "ecx = 1").replace('rdi = "b"', 'rdi = "z"')
+    if layer_map != ONLINE_MAP.replace('"enter:update"', step):
+        assert {step for step, _, _ in wrong(check(layer_map=layer_map))} == {1, 3}
+
+
 def test_an_update_in_the_wrong_direction_is_found_in_its_own_phase(check: Check):
     report = check("subss xmm1, xmm0", "addss xmm1, xmm0", phase="update")
     assert (0, "W", "W") in wrong(report)

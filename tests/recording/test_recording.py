@@ -297,13 +297,15 @@ def test_a_recording_has_everything_that_a_capture_has():
 
 def test_what_a_program_told_between_two_stops_comes_back(tmp_path):
     source = FakeSource([IN_ORDER])
-    begin = replace(source.start(0), missed={"relu": "relu was never passed"})
+    missed = {"relu": "relu was never passed"}
+    begin = replace(source.start(0), missed=missed, others=frozenset({"train"}))
     found = {"z": np.arange(8, dtype=np.float32)}
     with Recorder(tmp_path / "run", source.layer_map, None) as recorder:
         recorder.stop(begin, "")
         recorder.stop(replace(source.next(), found=found), "")
     again = RecordedSource(tmp_path / "run")
-    assert again.start(0).missed == {"relu": "relu was never passed"}
+    there = again.start(0)
+    assert (there.missed, there.others) == (missed, {"train"})
     assert np.array_equal(again.next().found["z"], found["z"])
     again.close()
 

@@ -51,6 +51,18 @@ def test_a_fused_op_takes_them_too():
     assert np.allclose(found.value, np.where(X > 0, GRAD @ W.T, 0), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["he_uniform", "glorot_uniform"])
+def test_what_is_drawn_is_drawn_in_the_order_of_memory(name: str):
+    state = np.asarray(7, np.uint64)
+    plain = KINDS[name].compute({"W": W, "state": state}, FLOAT32, {})
+    turned = transpose(KINDS[name], {"W"}, {"W"}).compute({"W": W.T, "state": state}, FLOAT32, {})
+    assert turned["W"].shape == (4, 3)
+    # As many inputs and outputs, so the limits are the same; and so are the draws.
+    assert np.array_equal(turned["W"].value.ravel(), plain["W"].value.ravel())
+    assert np.array_equal(turned["W"].error.ravel(), plain["W"].error.ravel())
+    assert turned["state"].integers == plain["state"].integers
+
+
 def test_integers_stay_what_they_are():
     kind = transpose(KINDS["fill"], {"out"}, {"out"})
     found = kind.compute({"out": np.ones((2, 3), np.int32)}, FLOAT32, {"value": 7})["out"]

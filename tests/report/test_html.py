@@ -227,7 +227,7 @@ def test_every_op_unfolds_to_its_outputs_and_their_evidence(mixed):
 
 def test_agreement_is_told_alone(verdict):
     page = parsed(Report("p", (0,), (verdict(0),)))
-    assert page.all("h1")[0].text == "All 1 outputs agree"
+    assert page.all("h1")[0].text == "1 output agrees"
     assert "agree" in page.all("span", "sign")[0].classes
     assert [s.all("h2")[0].text for s in page.all("section")] == ["Outputs by step", "Ops"]
 
@@ -237,7 +237,7 @@ def test_an_error_is_told_first(verdict):
     first = page.all("section")[0]
     assert first.attributes["role"] == "alert"
     assert squeezed(first.text) == "The run ended early it crashed in main"
-    assert "nothing was wrong in 1 outputs before" in page.all("h1")[0].text
+    assert "nothing was wrong in 1 output before" in page.all("h1")[0].text
     assert "agree" not in page.all("span", "sign")[0].classes
 
 

@@ -94,13 +94,13 @@ def test_of_many_reasons_only_a_few_are_told(verdict):
 
 def test_agreement_needs_no_more_than_its_table(verdict):
     report = Report("p", (0,), (verdict(0), verdict(0, status=Status.UNCHECKED, mode=Mode.CHAIN)))
-    assert render(report).startswith("✅ **All 1 outputs agree, 1 unchecked** · `p`, step 0\n")
+    assert render(report).startswith("✅ **1 output agrees, 1 unchecked** · `p`, step 0\n")
     assert len(parsed(report).tables) == 1
 
 
 def test_an_error_is_told_line_by_line(verdict):
     report = Report("p", (0,), (verdict(0),), "it crashed\nin main")
-    assert render(report).startswith("❌ **The run ended early; nothing was wrong in 1 outputs")
+    assert render(report).startswith("❌ **The run ended early; nothing was wrong in 1 output")
     assert "The run ended early: it crashed\nin main" in parsed(report).text
 
 
