@@ -110,9 +110,9 @@ def place_map(layer_map: LayerMap, executable: Executable) -> PlacedMap:
         if size.symbol is not None
     }
     phase = layer_map.phase
-    followed, looped = placer.followed(), placer.looped()
     places = {b.name: placer.buffer(b) for b in layer_map.buffers.values() if b.held is None}
     placer.check_reach(places)
+    followed, looped = placer.followed(), placer.looped()
     seek, counter = phase.seek, phase.counter
     return PlacedMap(
         layer_map=layer_map,
