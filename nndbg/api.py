@@ -7,10 +7,10 @@ from contextlib import closing
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nndbg.bisection import bisect_steps
 from nndbg.compare import Mode, Verdict
-from nndbg.culprit import Blame, accuse, accuse_writer, last_writes, parse_place
 from nndbg.elf import read_executable
 from nndbg.errors import UsageError
 from nndbg.finding import ALL_AUDITS, Audit
@@ -20,10 +20,14 @@ from nndbg.inferior import LiveSource
 from nndbg.layermap import MAIN_PHASE, load_map
 from nndbg.ledger import Observation
 from nndbg.memory import keep_freed_memory
+from nndbg.places import parse_place
 from nndbg.recording import RecordedSource
 from nndbg.report import Culprit, Report
 from nndbg.session import Session
 from nndbg.trajectory import follow_steps
+
+if TYPE_CHECKING:
+    from nndbg.culprit import Blame
 
 StrPath = str | PathLike[str]
 
@@ -163,6 +167,8 @@ def accuser(
     def search(verdict: Verdict, observation: Observation) -> Culprit | None:
         if session.executable is None:
             return None
+        from nndbg.culprit import accuse, accuse_writer  # noqa: PLC0415 - the screen is up sooner without
+
         placed = load_map(session.executable, None if map is None else Path(map), phase)
         source = LiveSource(placed, arguments, timeout, remote=remote)
         search_with = accuse if source.is_followed else accuse_writer
@@ -190,6 +196,8 @@ def blame(
     false, or the machine has none, the program's stores are watched by breakpoints. Raises
     UsageError or MapError, ProgramError and GdbError.
     """
+    from nndbg.culprit import last_writes  # noqa: PLC0415 - the screen is up sooner without
+
     placed = load_map(read_executable(Path(program)), None if map is None else Path(map), phase)
     source = LiveSource(placed, arguments, timeout, remote=remote)
     with closing(source):

@@ -25,15 +25,10 @@ from nndbg.api import open as open_session
 from nndbg.bisection import bisect_steps
 from nndbg.compare import Mode
 from nndbg.conclusion import conclude, needs_terminal, say
-from nndbg.culprit.words import as_json, as_text
-from nndbg.dataset import prepare
 from nndbg.doctor import Health, examine
 from nndbg.elf import read_executable
 from nndbg.errors import ExitCode, NndbgError, UsageError
 from nndbg.finding import ALL_AUDITS, Audit
-from nndbg.fit import as_diff
-from nndbg.fitting import fit_program
-from nndbg.guess import draft_map, gaps
 from nndbg.healing import heal_steps
 from nndbg.hunt import check_steps
 from nndbg.layermap import load_map
@@ -54,7 +49,6 @@ from nndbg.parameters import (
     report_options,
     timeout_option,
 )
-from nndbg.plot import read_images, read_metrics, render_html, render_terminal
 from nndbg.progress_bar import progress_bar
 from nndbg.recording import Recorder, Tee
 from nndbg.recording_commands import record, replay
@@ -308,6 +302,8 @@ def blame(
         remote=remote,
         debug_registers=debug_registers,
     )
+    from nndbg.culprit.words import as_json, as_text  # noqa: PLC0415 - the screen is up sooner without
+
     sys.stdout.write(as_json(found) if form == "json" else as_text(found))
 
 
@@ -336,6 +332,8 @@ def map_show(program: Path, map_file: Path | None, phase: str) -> None:
 @program_argument(None)
 def map_init(program: Path, output: Path | None) -> None:
     """Write a first map of PROGRAM: what its names, sizes and calls suggest, marked as guesses."""
+    from nndbg.guess import draft_map  # noqa: PLC0415 - the screen is up sooner without
+
     text = draft_map(read_executable(program))
     if output is None:
         sys.stdout.write(printable(text))
@@ -379,6 +377,9 @@ def map_fit(
     activations, and which op is complete where. What follows `--` are the program's arguments. Exit
     code 0: every op agrees. 1: some do not, or something changes that no op does.
     """
+    from nndbg.fit import as_diff  # noqa: PLC0415 - the screen is up sooner without
+    from nndbg.fitting import fit_program  # noqa: PLC0415 - the screen is up sooner without
+
     with progress_bar("fitting", counts=False) as advance:
         fit = fit_program(
             program,
@@ -406,6 +407,8 @@ def map_check(program: Path, map_file: Path | None) -> None:
 
     What it still leaves out is told, the most important first.
     """
+    from nndbg.guess import gaps  # noqa: PLC0415 - the screen is up sooner without
+
     executable = read_executable(program)
     layer_map = load_map(executable, map_file).layer_map
     for name in layer_map.phases:
@@ -437,6 +440,8 @@ def data(directory: Path, source: Path | None, synthetic: bool) -> None:
 
     Without --from it is downloaded; where that fails, digits are drawn that say they are synthetic.
     """
+    from nndbg.dataset import prepare  # noqa: PLC0415 - the screen is up sooner without
+
     with progress_bar("MNIST", counts=False) as advance:
         prepared = prepare(
             directory,
@@ -470,6 +475,8 @@ def plot(metrics: Path, directory: Path, output: Path | None) -> None:
 
     Loss and accuracy, the confusion matrix, and sample predictions with their digits.
     """
+    from nndbg.plot import read_images, read_metrics, render_html, render_terminal  # noqa: PLC0415 - the screen is up sooner without
+
     run = read_metrics(metrics)
     images = read_images(directory)
     if output is None:

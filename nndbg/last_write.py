@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from nndbg.culprit import Write, parse_place
-from nndbg.culprit.watch import Watch
 from nndbg.elf import Machine
 from nndbg.errors import GdbError, NndbgError, ProgramError, UsageError
 from nndbg.inferior import LiveSource
 from nndbg.ledger import Observation
-from nndbg.places import Place, Places
+from nndbg.places import Place, Places, parse_place
 from nndbg.session import Session
 from nndbg.trail import Stop
+
+if TYPE_CHECKING:
+    from nndbg.culprit import Write
 
 # How many steps are searched for the write.
 _STEPS = 3
@@ -107,6 +109,8 @@ def _last(
     debug_registers: bool,
 ) -> tuple[Write, tuple[str, ...]] | None:
     """Return the last write in `step` until an op is done, or until the next step begins."""
+    from nndbg.culprit.watch import Watch  # noqa: PLC0415 - the screen is up sooner without
+
     watch = Watch(source, step, place, until, timeout, debug_registers)
     watch.follow()
     last = watch.arrivals[-1] if watch.arrivals else None

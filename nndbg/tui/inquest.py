@@ -9,19 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
+from typing import TYPE_CHECKING, TypeAlias
 
 from textual.message import Message
 
 from nndbg.compare import Verdict
-from nndbg.culprit import Blame
 from nndbg.errors import NndbgError
 from nndbg.hunt import Accuse
 from nndbg.ledger import Observation
 from nndbg.report import Culprit
 from nndbg.text import printable
 
+if TYPE_CHECKING:
+    from nndbg.culprit import Blame
+
 # Who wrote an element in a step, until an op was done.
-Writes = Callable[[str, int, str], Blame]
+Writes: TypeAlias = "Callable[[str, int, str], Blame]"
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 from rich.style import Style
 from rich.text import Text
 
 from nndbg.compare import Verdict
-from nndbg.culprit import Write
 from nndbg.diagnose import Diagnosis
 from nndbg.finding import Finding
 from nndbg.ledger import Observation
@@ -17,6 +17,9 @@ from nndbg.report.words import MEANINGS, SIGNS, computed, in_a_turn
 from nndbg.text import printable
 from nndbg.tui.inquest import Answer
 from nndbg.tui.palette import DIM, NUMBER, PLAIN, STRONG, STYLES, UNKNOWN, WRONG
+
+if TYPE_CHECKING:
+    from nndbg.culprit import Write
 
 _MOST_WRITES = 40
 _INDENT = "    "
