@@ -56,7 +56,7 @@ def _chart(
     last = points[-1][1]
     title = Text.assemble((name, STRONG), (f"  {last:.4g} in step {points[-1][0]}", DIM))
     known = [(float(at), value) for at, value in points if math.isfinite(value)]
-    title.append(f", {len(points)} steps seen", DIM)
+    title.append(f", of {len(points)} seen", DIM)
     title.truncate(width, overflow="ellipsis")
     if not known:
         return [title, Text(f"{last:g}", WRONG)]

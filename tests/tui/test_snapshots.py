@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from rich.color import ColorSystem
+from rich.style import Style
 
 from .stage import NARROW, WIDE, Stage
 
@@ -32,9 +33,16 @@ def sent(s: Stage, system: ColorSystem) -> str:
     lines = StringIO()
     for strip in s.app.screen._compositor.render_strips():
         for text, style, _ in strip:
-            lines.write(style.render(text, color_system=system) if style else text)
+            lines.write(_anew(style).render(text, color_system=system) if style else text)
         lines.write("\n")
     return lines.getvalue().replace("\x1b[", "^[")
+
+
+def _anew(style: Style) -> Style:
+    """A style keeps the codes of the first terminal that it was sent to: one that kept none."""
+    anew = style.copy()
+    anew._ansi = None
+    return anew
 
 
 async def look(s: Stage) -> None:
