@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nndbg.api import bisect, blame, check, open
+    from nndbg.api import bisect, blame, check, open, replay
     from nndbg.compare import Mode, Status, Verdict
     from nndbg.errors import GdbError, MapError, NndbgError, ProgramError, UsageError
     from nndbg.finding import Audit, Finding, Level
@@ -42,10 +42,11 @@ __all__ = [
     "blame",
     "check",
     "open",
+    "replay",
 ]
 
 _HOMES = {
-    "nndbg.api": ("bisect", "blame", "check", "open"),
+    "nndbg.api": ("bisect", "blame", "check", "open", "replay"),
     "nndbg.compare": ("Mode", "Status", "Verdict"),
     "nndbg.errors": ("GdbError", "MapError", "NndbgError", "ProgramError", "UsageError"),
     "nndbg.finding": ("Audit", "Finding", "Level"),

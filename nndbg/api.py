@@ -20,6 +20,7 @@ from nndbg.inferior import LiveSource
 from nndbg.layermap import MAIN_PHASE, load_map
 from nndbg.ledger import Observation
 from nndbg.memory import keep_freed_memory
+from nndbg.recording import RecordedSource
 from nndbg.report import Culprit, Report
 from nndbg.session import Session
 from nndbg.trajectory import follow_steps
@@ -54,6 +55,15 @@ def open(
     return Session(
         LiveSource(placed, arguments, timeout, audits=audits, remote=remote), modes, audits
     )
+
+
+def replay(recording: StrPath, *, modes: Collection[Mode] = (Mode.LOCAL,)) -> Session:
+    """Return a session of a recorded run, which needs neither GDB nor the program.
+
+    It begins at any step that the file holds. Raises UsageError when it is no recording that can be
+    read.
+    """
+    return Session(RecordedSource(Path(recording)), modes, ALL_AUDITS - {Audit.POISON})
 
 
 def check(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -23,6 +24,7 @@ from nndbg.api import blame as find_writes
 from nndbg.api import open as open_session
 from nndbg.bisection import bisect_steps
 from nndbg.compare import Mode
+from nndbg.conclusion import conclude, needs_terminal, say
 from nndbg.culprit.words import as_json, as_text
 from nndbg.dataset import prepare
 from nndbg.doctor import Health, examine
@@ -44,6 +46,7 @@ from nndbg.parameters import (
     Steps,
     check_options,
     map_option,
+    modes_of,
     phase_option,
     program_argument,
     program_options,
@@ -53,9 +56,11 @@ from nndbg.parameters import (
 )
 from nndbg.plot import read_images, read_metrics, render_html, render_terminal
 from nndbg.progress_bar import progress_bar
-from nndbg.report import Report
+from nndbg.recording import Recorder, Tee
+from nndbg.recording_commands import record, replay
 from nndbg.report.as_map import render as render_map
-from nndbg.report.write import write_report
+from nndbg.screen_commands import config, serve
+from nndbg.session import Session
 from nndbg.text import printable
 from nndbg.trajectory import follow_steps
 
@@ -66,8 +71,19 @@ def commands() -> None:
     """Find the wrong number in a neural network written in assembly."""
 
 
+for _command in (record, replay, serve, config):
+    commands.add_command(_command)
+
+
 @commands.command(cls=ProgramCommand)
 @click.option("--step", type=STEP_NUMBER, default=0, show_default=True, help="Where to begin.")
+@click.option(
+    "--record",
+    "recording",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Keep the steps that are walked through, for `nndbg replay`.",
+)
 @program_options
 @click.pass_obj
 def run(
@@ -78,10 +94,10 @@ def run(
     timeout: float,
     remote: str | None,
     step: int,
+    recording: Path | None,
 ) -> None:
     """Walk through PROGRAM op by op on the screen. What follows `--` are its arguments."""
-    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        raise UsageError("`nndbg run` needs a terminal. Without one: nndbg check.")
+    needs_terminal("run", "nndbg check")
     from nndbg.tui import run as run_screen  # noqa: PLC0415 - the screen's imports take as long as a check
 
     session = open_session(
@@ -94,7 +110,43 @@ def run(
         timeout=timeout,
         remote=remote,
     )
-    run_screen(session, step)
+    with recorded(session, recording):
+        run_screen(
+            session,
+            step,
+            writes=lambda element, step, op: find_writes(
+                program,
+                element,
+                step=step,
+                op=op,
+                map=map_file,
+                phase=phase,
+                arguments=arguments,
+                timeout=timeout,
+                remote=remote,
+            ),
+            accuse=accuser(
+                session,
+                map=map_file,
+                phase=phase,
+                arguments=arguments,
+                timeout=timeout,
+                remote=remote,
+            ),
+        )
+
+
+@contextmanager
+def recorded(session: Session, path: Path | None) -> Iterator[None]:
+    """Take down what a session comes by, if there is a file for it."""
+    if path is None:
+        yield
+        return
+    with (
+        Recorder(path, session.layer_map, session.executable) as recorder,
+        session.tapped(lambda source: Tee(source, recorder)),
+    ):
+        yield
 
 
 @commands.command(cls=ProgramCommand)
@@ -135,7 +187,7 @@ def check(
         map=map_file,
         phase=phase,
         arguments=arguments,
-        modes=(Mode.LOCAL,) if side_by_side else _modes(mode),
+        modes=(Mode.LOCAL,) if side_by_side else modes_of(mode),
         audits=audits,
         timeout=timeout,
         remote=remote,
@@ -157,7 +209,7 @@ def check(
             report = heal_steps(session, steps, heal, advance, accuse)
         else:
             report = check_steps(session, steps, advance, until_first, accuse)
-    return _conclude(with_limits(session, report), form, output)
+    return conclude(with_limits(session, report), form, output)
 
 
 @commands.command(cls=ProgramCommand)
@@ -193,30 +245,14 @@ def bisect(
         map=map_file,
         phase=phase,
         arguments=arguments,
-        modes=_modes(mode),
+        modes=modes_of(mode),
         audits=ALL_AUDITS - {Audit.POISON},
         timeout=timeout,
         remote=remote,
     )
     with session, progress_bar("steps checked") as advance:
         report = bisect_steps(session, steps, advance)
-    return _conclude(report, form, output)
-
-
-def _modes(mode: str) -> tuple[Mode, ...]:
-    return (Mode.LOCAL, Mode.CHAIN) if mode == "both" else (Mode(mode),)
-
-
-def _conclude(report: Report, form: str, output: Path | None) -> ExitCode:
-    """Write the report; returns what it comes to."""
-    write_report(report, form, output)
-    if report.first is not None or report.objections:
-        return ExitCode.DIVERGED
-    if report.error is not None:
-        if form != "terminal" or output is not None or not _is_one_stream():
-            _say(report.error)
-        return ExitCode.PROGRAM
-    return ExitCode.AGREES if report.agrees else ExitCode.DIVERGED
+    return conclude(report, form, output)
 
 
 @commands.command(cls=ProgramCommand)
@@ -352,7 +388,7 @@ def map_fit(
             tell=lambda task, done, total: advance(done, total, task),
         )
     for told in fit.told():
-        _say(told)
+        say(told)
     before = map_file.read_text(encoding="utf-8") if diff else ""
     text = as_diff(before, fit.text, str(map_file)) if diff else fit.text
     if output is None:
@@ -472,15 +508,15 @@ def _run(arguments: list[str] | None) -> int:
         code = commands.main(args=arguments, prog_name="nndbg", standalone_mode=False)
         sys.stdout.flush()
     except NndbgError as error:
-        _say(str(error))
+        say(str(error))
         return error.exit_code
     except Exit as leave:
         return leave.exit_code
     except (click.Abort, KeyboardInterrupt):
-        _say("interrupted.")
+        say("interrupted.")
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
-        _say(error.format_message())
+        say(error.format_message())
         return ExitCode.USAGE
     except BrokenPipeError:
         # Whoever read our output has seen enough; what it would have said is not known to agree.
@@ -488,12 +524,12 @@ def _run(arguments: list[str] | None) -> int:
         return ExitCode.DIVERGED
     except OSError as error:
         _drop_output()
-        _say(f"the output cannot be written: {error.strerror or error}.")
+        say(f"the output cannot be written: {error.strerror or error}.")
         return ExitCode.USAGE
     except Exception as error:
         if os.environ.get("NNDBG_TRACEBACK"):
             raise
-        _say(
+        say(
             f"a mistake of nndbg's own: {type(error).__name__}: {error}. "
             "Please report it; NNDBG_TRACEBACK=1 shows where."
         )
@@ -510,18 +546,6 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:
     """Leave by way of every `finally`, so that GDB and the program are ended."""
     del frame
     raise SystemExit(128 + number)
-
-
-def _say(message: str) -> None:
-    with suppress(OSError):
-        sys.stderr.write(f"nndbg: {printable(message)}\n")
-
-
-def _is_one_stream() -> bool:
-    """Whether who reads stdout reads stderr too: a terminal, or a log of both."""
-    with suppress(OSError):
-        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
-    return False
 
 
 def _stdout() -> Console:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
+from typing import IO
 
 from elftools.common.exceptions import DWARFError, ELFError
 from elftools.elf.elffile import ELFFile
@@ -93,10 +95,17 @@ class Executable:
     probes: tuple[Probe, ...]
     code: tuple[range, ...]
     machine: Machine = Machine.X86_64
+    # Of a program that came in a file of ours: its bytes, and source by recorded path.
+    contents: bytes | None = field(default=None, repr=False)
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def open(self) -> IO[bytes]:
+        """Open the program's file."""
+        return self.path.open("rb") if self.contents is None else BytesIO(self.contents)
 
     def section(self, name: str) -> bytes | None:
         """Return the contents of section `name`, None where there is none."""
-        with self.path.open("rb") as stream:
+        with self.open() as stream:
             try:
                 section = ELFFile(stream).get_section_by_name(name)
                 return None if section is None else bytes(section.data())
@@ -177,7 +186,7 @@ class Executable:
     @cached_property
     def loaded(self) -> tuple[range, ...]:
         """The addresses that the program has from its beginning, those that hold zeros too."""
-        with self.path.open("rb") as stream:
+        with self.open() as stream:
             return tuple(
                 range(segment["p_vaddr"], segment["p_vaddr"] + segment["p_memsz"])
                 for segment in ELFFile(stream).iter_segments("PT_LOAD")
@@ -191,7 +200,7 @@ class Executable:
     @cached_property
     def _loaded(self) -> tuple[tuple[int, bytes, int], ...]:
         """What is loaded from the file: first address, contents, flags of the segment."""
-        with self.path.open("rb") as stream:
+        with self.open() as stream:
             try:
                 return tuple(
                     (segment["p_vaddr"], bytes(segment.data()), segment["p_flags"])
@@ -216,7 +225,7 @@ class Executable:
 
     @cached_property
     def _lines(self) -> tuple[list[int], list[SourceLine | None]]:
-        with self.path.open("rb") as stream:
+        with self.open() as stream:
             try:
                 rows = sorted(_line_rows(ELFFile(stream)), key=lambda r: (r[0], r[1] is not None))
             except DAMAGE as error:
@@ -227,15 +236,20 @@ class Executable:
         return [address for address, _ in rows], [row for _, row in rows]
 
 
-def read_executable(path: Path) -> Executable:
-    """Read `path`. Raises UsageError when it is missing, unreadable or no program of a Machine."""
+def read_executable(
+    path: Path, contents: bytes | None = None, sources: Mapping[str, str] = MappingProxyType({})
+) -> Executable:
+    """Read `path`, or take its `contents` from elsewhere, and `sources` by recorded path.
+
+    Raises UsageError when it is missing, unreadable or no program of a Machine.
+    """
     try:
-        with path.open("rb") as stream:
+        with path.open("rb") if contents is None else BytesIO(contents) as stream:
             elf = ELFFile(stream)
             machine = _machine(path, elf)
             symbols, ambiguous = _symbols(elf)
             return Executable(
-                path=path.resolve(),
+                path=path.resolve() if contents is None else path,
                 is_pie=elf["e_type"] == "ET_DYN",
                 entry=elf["e_entry"],
                 symbols=MappingProxyType(symbols),
@@ -247,6 +261,8 @@ def read_executable(path: Path) -> Executable:
                     if section["sh_flags"] & _SHF_EXECINSTR
                 ),
                 machine=machine,
+                contents=contents,
+                sources=sources,
             )
     except FileNotFoundError as error:
         raise UsageError(

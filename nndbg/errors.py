@@ -46,6 +46,10 @@ class RunOnceError(GdbError):
     """The program was run, and whoever runs it does so only once."""
 
 
+class Paused(NndbgError):  # noqa: N818 - it is what was asked for, not an error
+    """The program stands where somebody wanted it to, between two boundaries."""
+
+
 class InterruptedByUser(NndbgError):  # noqa: N818 - what happened is an interrupt, not an error
     """The user asked to stop while the program was running."""
 

@@ -9,9 +9,10 @@ from nndbg.ahead import in_order, one_thread_each
 from nndbg.compare import Verdict
 from nndbg.crash import Crash
 from nndbg.diagnose import Diagnosis
+from nndbg.elf import Executable
 from nndbg.errors import GdbError, ProgramError, RunOnceError
 from nndbg.finding import Audit, Finding
-from nndbg.layermap import place_map
+from nndbg.layermap import LayerMap, place_map
 from nndbg.ledger import Observation, StepRecord
 from nndbg.poisoned import Outputs, outputs, run_poisoned
 from nndbg.report import CodePlace, Culprit, Report, Verdicts, crash_after
@@ -25,17 +26,19 @@ _WORTH_A_SWEEP = 8
 
 def check_steps(
     session: Session,
-    steps: range,
+    steps: Sequence[int],
     progress: Callable[[int], None] = lambda done: None,
     until_first: bool = False,
     accuse: Accuse | None = None,
+    sweep: bool = True,
 ) -> Report:
     """Judge every op of `steps` (ascending, not empty); calls `progress` with how many are done.
 
-    Many steps are swept after the first: the program stops once or twice a step, and runs on while
-    what was captured is judged. Where a sweep finds something wrong, or the program fails, that
-    step is run again and judged at every op, and so are all after it. With `until_first` the run
-    ends at the op where something is wrong: what comes after it in the step is not judged.
+    Many steps are swept after the first, unless `sweep` is false: the program stops once or twice a
+    step, and runs on while what was captured is judged. Where a sweep finds something wrong, or the
+    program fails, that step is run again and judged at every op, and so are all after it. With
+    `until_first` the run ends at the op where something is wrong: what comes after it in the step
+    is not judged.
 
     What is judged at every op is audited. One step is run once more with poison: the first that is
     wrong; where none is, the first of a few, and none of many.
@@ -52,7 +55,7 @@ def check_steps(
     crash: Crash | None = None
     try:
         with one_thread_each():
-            if len(steps) >= _WORTH_A_SWEEP and not session.heals:
+            if sweep and len(steps) >= _WORTH_A_SWEEP and not session.heals:
                 run.walk(1, until_first)
                 run.sweep()
             run.walk(len(steps), until_first)
@@ -72,7 +75,9 @@ def check_steps(
 class _Run:
     """What a check has seen so far, and the evidence of the first wrong op for its diagnosis."""
 
-    def __init__(self, session: Session, steps: range, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, session: Session, steps: Sequence[int], progress: Callable[[int], None]
+    ) -> None:
         self._session = session
         self._steps = steps
         self._done = 0
@@ -171,7 +176,9 @@ class _Run:
             diagnosis=self._diagnosis(),
             culprit=culprit,
             findings=tuple(self._findings),
-            boundaries=_boundaries(self._session, self._verdicts.unsettled),
+            boundaries=boundaries(
+                self._session.layer_map, self._session.executable, self._verdicts.unsettled
+            ),
             says=self._says,
         )
 
@@ -245,12 +252,13 @@ def _is_wrong(observation: Observation) -> bool:
     return any(verdict.status.is_wrong for verdict in observation.verdicts)
 
 
-def _boundaries(session: Session, ops: Collection[str]) -> Mapping[str, CodePlace]:
+def boundaries(
+    layer_map: LayerMap, executable: Executable | None, ops: Collection[str]
+) -> Mapping[str, CodePlace]:
     """Return where the code of `ops` is complete; nothing where there is no executable."""
-    executable = session.executable
     if executable is None or not ops:
         return {}
-    done = place_map(session.layer_map, executable).done
+    done = place_map(layer_map, executable).done
     places: dict[str, CodePlace] = {}
     for op in done.keys() & ops:
         address = done[op][0]

@@ -103,6 +103,13 @@ phase_option = click.option(
     help="Which kind of step to follow, as the layer map names it.",
 )
 MODES = ("local", "chain", "both")
+
+
+def modes_of(mode: str) -> tuple[Mode, ...]:
+    """Return the modes that one of MODES names."""
+    return (Mode.LOCAL, Mode.CHAIN) if mode == "both" else (Mode(mode),)
+
+
 FEED = "Feed the reference with the program's inputs, its own outputs since the step began, or both"
 timeout_option = click.option(
     "--timeout",
@@ -116,6 +123,12 @@ remote_option = click.option(
     "--remote",
     metavar="HOST:PORT",
     help="Where a gdbserver has the program, for one that runs on another machine.",
+)
+culprit_option = click.option(
+    "--culprit/--no-culprit",
+    default=True,
+    show_default=True,
+    help="Run again to find the instruction that made the first wrong number.",
 )
 STEP_NUMBER = click.IntRange(0, 2**63 - 1)
 
@@ -160,12 +173,7 @@ def check_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Write over what OP leaves wrong, and go on: does the rest agree then? "
             "May be given for several; auto finds the fewest.",
         ),
-        click.option(
-            "--culprit/--no-culprit",
-            default=True,
-            show_default=True,
-            help="Run again to find the instruction that made the first wrong number.",
-        ),
+        culprit_option,
         click.option(
             "--audits",
             type=Audits(),

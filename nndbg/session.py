@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from types import TracebackType
@@ -16,6 +16,7 @@ from nndbg.compare import Mode
 from nndbg.errors import ProgramError, UsageError
 from nndbg.finding import ALL_AUDITS, Audit
 from nndbg.ledger import Observation, StepLedger, StepRecord, constants_at, judge_record
+from nndbg.machine import Machine
 from nndbg.repair import Repair, repaired
 from nndbg.source import Source
 from nndbg.trail import Stop, Trail
@@ -36,6 +37,8 @@ class Session:
         audits: Collection[Audit] = ALL_AUDITS - {Audit.POISON},
     ) -> None:
         self._source = source
+        # Where captures are taken from: the source, or what takes them down on the way.
+        self._tap = source
         self._modes = tuple(modes)
         self.audits = frozenset(audits)
         self._ledger: StepLedger | None = None
@@ -84,7 +87,7 @@ class Session:
         if self.capture is None:
             raise UsageError("nothing has run yet: start the session, or run to an op first.")
         if buffer.is_constant:
-            return shape(self._source.constant(buffer), buffer, self.capture.sizes)
+            return shape(self._tap.constant(buffer), buffer, self.capture.sizes)
         return self.capture.shaped(buffer)
 
     @property
@@ -106,7 +109,7 @@ class Session:
         self.ended_after = None
         self.repairs.clear()
         self._is_lost = True
-        begin = self._source.start(step, poison=True) if poison else self._source.start(step)
+        begin = self._tap.start(step, poison=True) if poison else self._tap.start(step)
         self._trail = Trail(self.layer_map)
         self._begin(begin, is_poisoned=poison)
         self._is_lost = False
@@ -123,7 +126,7 @@ class Session:
             return self.start(step)
         if here.step < step:
             self._is_lost = True
-            self._begin(self._source.go_to(step))
+            self._begin(self._tap.go_to(step))
             self._is_lost = False
         elif here.op is not None:
             return self.start(step)
@@ -138,6 +141,25 @@ class Session:
             if found := self._advance():
                 return found
         return ()
+
+    @property
+    def machine(self) -> Machine | None:
+        """The source, where its program stands under a debugger."""
+        return self._source if isinstance(self._source, Machine) else None
+
+    def step_instruction(self, over: bool = False) -> tuple[Observation, ...]:
+        """Run one instruction, with `over` a call as one; see next_op for where that ends an op.
+
+        Raises Paused where it does not, and UsageError where there is no program to be stepped.
+        """
+        machine = self.machine
+        if machine is None:
+            raise UsageError("there is no program under GDB here, so no instruction to step.")
+        if self.has_ended:
+            return ()
+        if self._ledger is None:
+            self.start()
+        return self._advance(lambda: machine.step(over))
 
     def finish_step(self) -> Iterator[Observation]:
         """Yield the ops of this step that are still to come; leaves the next step about to begin.
@@ -165,7 +187,7 @@ class Session:
         self._is_noted = False
         begin, done = self.capture, []
         constants = {
-            buffer.name: self._source.constant(buffer)
+            buffer.name: self._tap.constant(buffer)
             for buffer in constants_at(self.layer_map, begin)
         }
         try:
@@ -196,7 +218,7 @@ class Session:
         order than the map's may have them complete after the last stop.
         """
         self.sweeps = on
-        self._source.sweep(on)
+        self._tap.sweep(on)
 
     def heal(self, ops: Collection[str]) -> None:
         """From the next start on, write what these ops should have made over what they leave wrong.
@@ -310,6 +332,18 @@ class Session:
                 raise UsageError(f"step {stop.step} has no stop {stop.number}.")
         return self._run_again(stop)
 
+    @contextmanager
+    def tapped(self, through: Callable[[Source], Source]) -> Iterator[None]:
+        """From the next start on, take captures from what `through` makes of the source.
+
+        `source` stays what it is.
+        """
+        before, self._tap = self._tap, through(self._source)
+        try:
+            yield
+        finally:
+            self._tap = before
+
     def interrupt(self) -> None:
         """Stop the program where it is; for another thread than the one that runs it."""
         self._source.interrupt()
@@ -327,13 +361,13 @@ class Session:
         if step > here.step:
             raise UsageError(f"this is step {here.step}, and step {step} is still to come.")
         with self._again():
-            capture: Capture | None = self._source.start(step)
+            capture: Capture | None = self._tap.start(step)
             stop = Stop(step, 0)
             while capture is not None and stop <= here:
                 self._trail.note(stop, capture)
                 if stop == here:
                     return
-                capture = self._source.next()
+                capture = self._tap.next()
                 if capture is not None and capture.op is None:
                     self._trail.close(stop.step)
                     stop = Stop(capture.step, 0)
@@ -345,7 +379,7 @@ class Session:
         """Run the program again to a stop that is known, and judge what comes before it."""
         found: list[Observation] = []
         with self._again(), one_thread_each():
-            self._begin(self._source.start(stop.step))
+            self._begin(self._tap.start(stop.step))
             begun = self._begun
             while self._number < stop.number:
                 found += self._advance()
@@ -378,21 +412,21 @@ class Session:
         self.capture = capture
         self._begun += 1
         self._ledger = StepLedger(
-            self.layer_map, capture, self._source.constant, self._modes, self._owns_writes
+            self.layer_map, capture, self._tap.constant, self._modes, self._owns_writes
         )
 
-    def _next(self) -> Capture | None:
+    def _next(self, move: Callable[[], Capture | None] | None = None) -> Capture | None:
         """Go to the next stop; after an error, a program that is gone, or stands anywhere."""
         self._is_lost = True
-        capture = self._source.next()
+        capture = (move or self._tap.next)()
         self._is_lost = False
         return capture
 
-    def _advance(self) -> tuple[Observation, ...]:
+    def _advance(self, move: Callable[[], Capture | None] | None = None) -> tuple[Observation, ...]:
         """Go on by one stop."""
         assert self._ledger is not None
         assert self.capture is not None
-        capture = self._next()
+        capture = self._next(move)
         if capture is None:
             self.has_ended = True
             self.ended_after = None if self._ledger.is_complete else self._ledger.last_op
@@ -418,7 +452,7 @@ class Session:
         own = next((o for o in found if o.op.name == op and o.expected), None)
         buffers = repaired(self.layer_map, own) if own is not None else {}
         if buffers:
-            self.capture = self._source.heal(buffers)
+            self.capture = self._tap.heal(buffers)
             self._ledger.heal(op, self.capture)
         self.repairs.append(Repair(step, op, tuple(buffers), is_late=own is None))
 
@@ -436,7 +470,7 @@ class Session:
 
     def _constants(self, op: str) -> dict[str, Flat]:
         """Return the constant buffers that an op takes, while the program stands still."""
-        return {b.name: self._source.constant(b) for b in self._taken[op]}
+        return {b.name: self._tap.constant(b) for b in self._taken[op]}
 
 
 def _step_before(step: int) -> int:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -66,15 +67,18 @@ class Variable:
 class Variables:
     """The variables with a fixed address of one executable; read once."""
 
-    def __init__(self, path: Path) -> None:
-        """Read the DWARF of `path`; where there is none, it has no variables."""
+    def __init__(self, path: Path, contents: bytes | None = None) -> None:
+        """Read the DWARF of `path`, or of these `contents`; it may have no variables."""
         self._found: dict[str, tuple[int, DIE]] = {}
         self._units: tuple[CompileUnit, ...] = ()
         # Types are read when they are asked for, so the file stays mapped.
-        with path.open("rb") as file:
-            contents = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if contents is None:
+            with path.open("rb") as file:
+                stream = cast(IO[bytes], mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        else:
+            stream = BytesIO(contents)
         try:
-            elf = ELFFile(cast(IO[bytes], contents))
+            elf = ELFFile(stream)
             if elf.has_dwarf_info():
                 self._found = dict(_statics(elf))
                 self._units = tuple(elf.get_dwarf_info().iter_CUs())

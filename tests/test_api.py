@@ -30,6 +30,7 @@ PUBLIC = {
     "bisect",
     "check",
     "open",
+    "replay",
 }
 
 

@@ -59,6 +59,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+COMMANDS = ("cli.py", "recording_commands.py", "screen_commands.py")
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -74,8 +75,14 @@ def test_only_the_inferior_package_speaks_to_gdb(path: Path):
 
 @pytest.mark.parametrize("path", FILES, ids=names)
 def test_only_the_front_ends_import_their_libraries(path: Path):
-    commands = ["cli.py", "parameters.py"]
-    allowed = {"click": commands, "rich_click": commands, "textual": ["tui"]}
+    commands = [*COMMANDS, "parameters.py"]
+    allowed = {
+        "click": commands,
+        "rich_click": commands,
+        "textual": ["tui"],
+        "aiohttp": ["serve"],
+        "textual_serve": ["serve"],
+    }
     for library, places in allowed.items():
         if any(name.split(".")[0] == library for name in imports(path)):
             assert names(path).split("/")[0] in places, f"{names(path)} imports {library}"
@@ -83,7 +90,7 @@ def test_only_the_front_ends_import_their_libraries(path: Path):
 
 def test_nothing_below_the_front_ends_imports_them():
     for path in FILES:
-        if names(path).split("/")[0] in ("cli.py", "tui"):
+        if names(path).split("/")[0] in (*COMMANDS, "tui"):
             continue
         assert not {n for n in imports(path) if n.startswith(("nndbg.cli", "nndbg.tui"))}, path
 

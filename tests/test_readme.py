@@ -10,7 +10,9 @@ import pytest
 
 NNDBG = Path(sys.executable).with_name("nndbg")
 # A terminal is a test of its own, in tests/tui.
-NEEDS_A_TERMINAL = {"run"}
+NEEDS_A_TERMINAL = {"run", "replay"}
+# A server does not end by itself: tests/serve.
+GOES_ON = {"serve"}
 
 
 def commands(root: Path) -> list[list[str]]:
@@ -37,7 +39,7 @@ def test_every_command_ends_well(place: Path, root: Path) -> None:
     assert len(found) > 8
     for command in found:
         program, *arguments = command
-        if arguments[0] in NEEDS_A_TERMINAL:
+        if arguments[0] in NEEDS_A_TERMINAL | GOES_ON:
             continue
         executable = NNDBG if program.endswith("nndbg") else place / "mnist"
         done = subprocess.run(

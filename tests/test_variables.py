@@ -102,3 +102,8 @@ def test_a_program_without_dwarf_has_no_variables(program, tmp_path):
     stripped = tmp_path / "stripped"
     subprocess.run(["strip", "-g", "-o", str(stripped), str(program)], check=True, timeout=60)
     assert list(Variables(stripped)) == []
+
+
+def test_contents_are_read_as_the_file_would_be(program, tmp_path):
+    contents = program.read_bytes()
+    assert list(Variables(tmp_path / "gone", contents)) == list(Variables(program)) != []

@@ -11,7 +11,7 @@ from nndbg.compare import Status, Verdict, bits
 from nndbg.culprit import loops
 from nndbg.culprit.addresses import blame_address
 from nndbg.culprit.detour import find_detour
-from nndbg.culprit.experiment import experiment
+from nndbg.culprit.experiment import Repair, experiment
 from nndbg.culprit.follow import Clock, Goal, trace_interval
 from nndbg.culprit.formula import Formula
 from nndbg.culprit.found import Found
@@ -29,8 +29,8 @@ from nndbg.places import Place, Places
 from nndbg.report.model import Culprit
 
 # Instructions are what is counted; this is for machines that are slow at running them one by one.
-_SECONDS = 4.0
-_EXPERIMENT_SECONDS = 4.5
+_SECONDS = 3.0
+_EXPERIMENT_SECONDS = 5.0
 # With less of them left, the way of a number that a repair explains is not followed as well.
 _LEAST_SECONDS = 1.0
 # How many elements before the wrong one a trace begins that cannot begin with the op.
@@ -73,6 +73,8 @@ class _Search:
         self.evidence: Evidence | None = observation.evidence.get(buffer) if is_formula else None
         self.timeout = timeout
         self.clock = Clock(_SECONDS)
+        self._doubtful: list[Repair] = []
+        self._before = 0
         self.step = verdict.subject.step
         self.code = Disassembly(source.placed.executable)
         self.found = Found(self.code)
@@ -84,7 +86,9 @@ class _Search:
         """Return who is to blame."""
         subject = self.verdict.subject
         element = self._index()
-        if self.evidence is not None and element is None:
+        if element is None and (
+            self.evidence is not None or self.verdict.status is not Status.UNWRITTEN
+        ):
             return None
         trying = Clock(_EXPERIMENT_SECONDS)
         if self._is_repaired():
@@ -106,6 +110,8 @@ class _Search:
             if self.verdict.status is Status.NONFINITE:
                 self._came_wrong(place)
         self._wrong(place)
+        for repair in self._doubtful:
+            self._blame_repair(repair, self._before)
         return self.found.culprit(str(place))
 
     def _index(self) -> tuple[int, ...] | None:
@@ -130,12 +136,21 @@ class _Search:
         except (ProgramError, GdbError) as error:
             self.found.notes.append(f"no change could be tried: {error}")
             return False
+        self.found.notes += [f"no change was tried: {note}" for note in found.notes]
+        convincing = [r for r in found.repairs if r.is_convincing(found.before)]
+        is_certain = any(repair.is_certain for repair in convincing)
+        # One that goes round the mistake, or is right by chance, comes after all else.
+        self._doubtful = [] if is_certain else [r for r in convincing if not r.wrong]
+        for repair in convincing:
+            if repair not in self._doubtful:
+                self._blame_repair(repair, found.before)
+        self._before = found.before
+        return is_certain
+
+    def _blame_repair(self, repair: Repair, before: int) -> None:
         is_output = self.verdict.subject.buffer in self.op.outputs.values()
-        for repair in found.repairs:
-            if repair.is_convincing(found.before):
-                says = repair.says(self.verdict, found.before, is_output)
-                self.found.add(repair.change.address, says, repair.change.text)
-        return any(repair.is_certain for repair in found.repairs)
+        says = repair.says(self.verdict, before, is_output)
+        self.found.add(repair.change.address, says, repair.change.text)
 
     def _follow(self, place: Place) -> None:
         """Add how a wrong element was computed; what would have made it right is known by then."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from iced_x86 import Code as Opcode
-from iced_x86 import Decoder, Instruction
+from iced_x86 import Decoder, Instruction, Register, RegisterExt
 
 from nndbg.culprit.amendments.coding import immediate, immediate_operand, signed
+from nndbg.culprit.amendments.insertions import ARGUMENTS
 from nndbg.culprit.amendments.replacements import Setting, has_memory, registers_of
 from nndbg.elf import Executable, Symbol
 from nndbg.layermap import Op, PlacedMap
+from nndbg.layermap.model import DTYPES
 
 _LONGEST = 15
 _MOST_ADDRESSES = 80
@@ -63,18 +66,6 @@ class Code:
         """Whether it is the program's own code: where there are lines, code without is not."""
         return not self.executable.has_lines or self.executable.line_at(address) is not None
 
-    def bytes_at(self, changed: Mapping[int, int], address: int, size: int) -> bytes:
-        """Return code with some bytes changed."""
-        original = self.executable.code_at(address, size).ljust(size, b"\x90")
-        return bytes(changed.get(address + n, byte) for n, byte in enumerate(original))
-
-    def size(self, changed: Mapping[int, int], address: int) -> int:
-        """Return how long the instruction at an address is; 0 where there is none."""
-        if address not in changed and not self.executable.code_at(address, 1):
-            return 0
-        decoded = Decoder(64, self.bytes_at(changed, address, _LONGEST), ip=address).decode()
-        return 0 if decoded.is_invalid else int(decoded.len)
-
 
 def settings(
     code: Code,
@@ -83,6 +74,7 @@ def settings(
     sizes: Mapping[str, int],
     executed: Sequence[int],
     fixed: Collection[int],
+    ratio: float,
 ) -> dict[int, Setting]:
     """Return what may be meant instead in each function that ran, by its first address.
 
@@ -91,15 +83,28 @@ def settings(
     bodies = {body[0].ip: body for address in executed if (body := code.body(address))}
     offered = tuple(dict.fromkeys(_addresses(placed, op, bodies.values())))[:_MOST_ADDRESSES]
     extents = frozenset(_extents(placed, op, sizes))
+    spans = [
+        range(place.address, place.address + size)
+        for name, place in placed.places.items()
+        if (size := _largest(placed, name))
+    ]
+
+    def data(address: int, size: int) -> bytes:
+        return (
+            b"" if any(address in span for span in spans) else code.executable.read(address, size)
+        )
+
     calls = tuple(_calls(code, bodies.values()))
     return {
         start: Setting(
-            registers=registers_of(body),
+            registers=registers_of(body) + _passed(body),
             numbers=tuple(dict.fromkeys((*_numbers(body), *sorted(extents)))),
             addresses=offered,
             targets=tuple(dict.fromkeys(_targets(body))),
             calls=calls if _makes_calls(body, fixed) else (),
             extents=extents,
+            data=data,
+            ratio=ratio,
         )
         for start, body in bodies.items()
     }
@@ -145,6 +150,15 @@ def _targets(body: Iterable[Instruction]) -> Iterable[int]:
             yield instruction.near_branch_target
 
 
+def _passed(body: Sequence[Instruction]) -> tuple[tuple[Any, int], ...]:
+    """Return the registers of arguments that a function which makes calls does not name."""
+    if not any(i.is_call_near or i.is_call_near_indirect for i in body):
+        return ()
+    named = registers_of(body)
+    passed = ((Register.RAX, RegisterExt.number(register)) for register in ARGUMENTS)
+    return tuple(register for register in passed if register not in named)
+
+
 def _makes_calls(body: Sequence[Instruction], fixed: Collection[int]) -> bool:
     inside = range(body[0].ip, body[-1].next_ip)
     return any(address in inside for address in fixed) or any(
@@ -165,3 +179,12 @@ def _calls(code: Code, ran: Iterable[Sequence[Instruction]]) -> Iterable[Instruc
         call = Instruction.create_branch(Opcode.CALL_REL32_64, address)
         found.setdefault((False, address), call)
     return tuple(found.values())[:_MOST_CALLS]
+
+
+def _largest(placed: PlacedMap, name: str) -> int:
+    """Return how many bytes a buffer has at most; none of one that a pointer leads to."""
+    buffer = placed.layer_map.buffers[name]
+    if buffer.is_pointer:
+        return 0
+    largest = {size.name: size.largest or 1 for size in placed.layer_map.sizes.values()}
+    return buffer.elements(largest) * int(DTYPES[buffer.dtype].itemsize)

@@ -6,6 +6,7 @@ the program takes less than a millisecond: so changes are not argued about, they
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -15,11 +16,13 @@ import numpy as np
 
 from nndbg.compare import Verdict
 from nndbg.culprit.amendments.coding import Change
+from nndbg.culprit.amendments.patch import Patch
 from nndbg.culprit.amendments.tiers import TIERS
 from nndbg.culprit.code import Code, settings
 from nndbg.culprit.stage import Stage, prepare
-from nndbg.culprit.trials import Outcome, Trials
+from nndbg.culprit.trials import Trials
 from nndbg.decode import Disassembly
+from nndbg.diagnose import Evidence
 from nndbg.inferior import LiveSource
 from nndbg.ledger import Observation
 
@@ -32,6 +35,8 @@ _EXONERATED = 0.7
 _MOST_LOOKED_AT = 24
 # A change that is right by chance: not with other numbers.
 _CHANCE = 3.0
+_PASSED_OVER = "; but code that ran before is passed over"
+_NOT_OTHERS = "; but not with other numbers in the inputs"
 # What part of the wrong elements may be left.
 _NEXT_TO_NOTHING = 10
 # Instructions around a repair that are tried more closely before it is believed.
@@ -43,16 +48,20 @@ _FURTHER = 0.6
 
 @dataclass(frozen=True)
 class Repair:
-    """A change with which the op has `wrong` wrong elements; `cost` is how far it is fetched."""
+    """A change with which the op has `wrong` wrong elements; `cost` is how far it is fetched.
+
+    `doubt` says that it goes round code that ran before, or does not hold for other numbers.
+    """
 
     change: Change
     wrong: float
     cost: float
+    doubt: str = ""
 
     @property
     def is_certain(self) -> bool:
         """Whether it makes the op right, and neither by a detour nor by chance."""
-        return not self.wrong and self.cost < _CHANCE + 1
+        return not self.wrong and not self.doubt
 
     def is_convincing(self, before: int) -> bool:
         """Whether it leaves next to nothing wrong of so many elements."""
@@ -70,7 +79,7 @@ class Repair:
             came_of_it = f"all {verdict.checked} elements of {buffer} agree"
         else:
             came_of_it = f"{buffer} stays as it was"
-        return f"{self.change.says}, {came_of_it}"
+        return f"{self.change.says}, {came_of_it}{self.doubt}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ def experiment(
         if not stage.before:
             said = f"{verdict.subject.op} came out right when it was run again"
             return Found((), 0, frozenset(), 0, time.monotonic() - started, (said,))
-        search = _Search(stage, observation, started + seconds)
+        search = _Search(stage, verdict, observation, started + seconds)
         repairs = search.run()
         return Found(
             tuple(repairs),
@@ -117,7 +126,9 @@ def experiment(
 
 
 class _Search:
-    def __init__(self, stage: Stage, observation: Observation, deadline: float) -> None:
+    def __init__(
+        self, stage: Stage, verdict: Verdict, observation: Observation, deadline: float
+    ) -> None:
         self._stage = stage
         self._trials: Trials = stage.trials
         self._code: Code = stage.code
@@ -125,7 +136,7 @@ class _Search:
         self.notes: list[str] = []
         self._looked_at = 0
         self._trials.limit(max(_LEAST, _TIMES * stage.took) if stage.took else _UNKNOWN)
-        self.executed, _ = self._trials.covered()
+        self.executed = self._trials.covered()
         self._ran = set(self.executed)
         self._before = stage.exonerated()
         self._settings = settings(
@@ -135,6 +146,7 @@ class _Search:
             observation.capture.sizes,
             self.executed,
             self._stage.fixed,
+            _ratio(observation.evidence.get(verdict.subject.buffer)),
         )
         self._places = list(self._amendable())
 
@@ -197,9 +209,9 @@ class _Search:
                 and self._looked_at < _MOST_LOOKED_AT
             ):
                 self._looked_at += 1
-                cost = self._cost(outcome)
-                if cost is not None and (known is None or cost < known.cost):
-                    self._full[change.address] = Repair(change, 0, cost)
+                repair = self._looked_into(change, outcome.patch)
+                if repair is not None and (known is None or repair.cost < known.cost):
+                    self._full[change.address] = repair
 
     def _rivals(self) -> list[tuple[int, int, bool]]:
         """Return the places around the likeliest repairs."""
@@ -232,19 +244,28 @@ class _Search:
                 changes += tier(self._code.body(start), at, self._settings[start])
         return sorted(changes, key=lambda change: change.cost)
 
-    def _cost(self, outcome: Outcome) -> float | None:
-        """Return how far a full repair is fetched; None where it breaks what was right before."""
-        change = outcome.change
+    def _looked_into(self, change: Change, patch: Patch) -> Repair | None:
+        """Return a full repair and how far it is fetched; None if it breaks what was right."""
         cost = change.cost
         if change.address in self._before:
-            if not self._stage.keeps_earlier(outcome.patch):
+            if not self._stage.keeps_earlier(patch):
                 return None
             cost += _EXONERATED
-        ran, _ = self._trials.covered(outcome.patch)
-        lost = self._ran - set(ran)
+        lost = self._ran - set(self._trials.covered(patch))
         body = self._code.body(change.address)
         at = next(n for n, i in enumerate(body) if i.ip == change.address)
         lost -= {i.ip for i in body[at : at + change.count]}
-        if len(lost) > _MOST_LOST:
-            cost += _BYPASS
-        return cost + (0.0 if self._stage.holds(outcome.patch) else _CHANCE)
+        is_detour, is_chance = len(lost) > _MOST_LOST, not self._stage.holds(patch)
+        cost += _BYPASS * is_detour + _CHANCE * is_chance
+        doubt = _PASSED_OVER if is_detour else _NOT_OTHERS if is_chance else ""
+        return Repair(change, 0, cost, doubt)
+
+
+def _ratio(evidence: Evidence | None) -> float:
+    """Return how many times larger what is wrong ought to be, NaN where nothing says so."""
+    if evidence is None or evidence.bad.shape != evidence.expected.shape:
+        return math.nan
+    with np.errstate(all="ignore"):
+        ratios = evidence.expected.value[evidence.bad] / evidence.actual[evidence.bad]
+    finite = ratios[np.isfinite(ratios)]
+    return float(np.median(finite)) if len(finite) else math.nan

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nndbg.compare import wrong_elements
-from nndbg.inferior.memory import copy_from
+from nndbg.inferior.memory import copy_from, gather_from
 from nndbg.reference import Bounded
 
 _SAMPLE = 64
@@ -56,7 +56,7 @@ class Goal:
         self._outputs = outputs
         self._kept = kept
         self.elements = sum(int(np.prod(output.expected.shape)) for output in outputs)
-        self._samples: list[tuple[Output, Bounded, NDArray[np.intp], int]] = []
+        self._samples: list[tuple[Output, Bounded, NDArray[np.uint64], int]] = []
 
     def learn(self, pid: int | None) -> int:
         """Take note of what is wrong without a change; returns how many elements, or buffers.
@@ -70,7 +70,9 @@ class Goal:
                 wrong = np.ones(int(np.prod(output.expected.shape)), bool)
             total += int(np.count_nonzero(wrong))
             at = np.flatnonzero(wrong)
-            some = at[np.linspace(0, len(at) - 1, min(len(at), _SAMPLE)).astype(int)]
+            some = at[np.linspace(0, len(at) - 1, min(len(at), _SAMPLE)).astype(int)].astype(
+                np.uint64
+            )
             expected = output.expected
             small = Bounded(
                 np.ravel(expected.value)[some],
@@ -90,14 +92,16 @@ class Goal:
         total = 0
         for output, small, some, before in self._samples:
             if len(some):
-                array = np.empty(output.expected.shape, output.dtype)
-                if not copy_from(pid, output.address, array):
+                seen = np.empty(len(some), output.dtype)
+                if not gather_from(pid, some * output.dtype.itemsize + output.address, seen):
                     return np.inf
                 with np.errstate(invalid="ignore"):
-                    if wrong_elements(np.ravel(array)[some], small)[0].all():
+                    if wrong_elements(seen, small)[0].all():
                         total += before
                         continue
-                    total += int(np.count_nonzero(wrong_elements(array, output.expected)[0]))
+                if (wrong := output.wrong(pid)) is None:
+                    return np.inf
+                total += int(np.count_nonzero(wrong))
         if total:
             return total
         if any(wrong is None or wrong.any() for wrong in (o.wrong(pid) for o in self._outputs)):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -42,16 +43,17 @@ class Stage:
     before: int
     took: float
     fixed: frozenset[int]
-    earlier: Trials | None = None
-    other: Trials | None = None
+    earlier: Trials | None
+    other: Callable[[], Trials | None]
 
     def exonerated(self) -> frozenset[int]:
         """Return the instructions that ran in this step before the op, which came out right."""
-        return frozenset(self.earlier.covered()[0]) if self.earlier is not None else frozenset()
+        return frozenset(self.earlier.covered()) if self.earlier is not None else frozenset()
 
     def holds(self, patch: Patch) -> bool:
         """Whether the op is right with other numbers in its inputs, too."""
-        return self.other is None or self.other.judged(patch) == 0
+        other = self.other()
+        return other is None or other.judged(patch) == 0
 
     def keeps_earlier(self, patch: Patch) -> bool:
         """Whether the step comes to the op's beginning with the same numbers under a patch."""
@@ -92,9 +94,13 @@ def prepare(
         if at != start:
             earlier = Trials(first, own, offset, {start}, {start}, same)
             stack.callback(earlier.close)
-    other = None
-    if not is_late:
-        other = _other(interval, template, observation, own, stops, done, stack)
+
+    @cache
+    def other() -> Trials | None:
+        if is_late:
+            return None
+        return _other(interval, template, observation, own, stops, done, stack)
+
     fixed = frozenset(address - offset for address in (*stops, start))
     return Stage(trials, own, placed, before, took, fixed, earlier, other)
 
@@ -209,11 +215,21 @@ def _kept(interval: Interval, before: int, after: int, own: set[str], strict: st
     What was found to have changed, `strict`, has to be as it was.
     """
     found: list[Kept] = []
-    for name, flat in interval.capture.flat.items():
-        address = interval.capture.addresses[name]
-        was, now = np.empty(flat.nbytes, np.uint8), np.empty(flat.nbytes, np.uint8)
-        if name in own or not (copy_from(before, address, was) and copy_from(after, address, now)):
+    capture = interval.capture
+    stretches = [
+        (name, capture.addresses[name], flat.nbytes)
+        for name, flat in capture.flat.items()
+        if name not in own
+    ]
+    # What lies behind a buffer and belongs to nothing is written by nobody.
+    stretches += [
+        ("", capture.addresses[name] + capture.flat[name].nbytes, len(padding))
+        for name, padding in capture.padding.items()
+    ]
+    for name, address, size in stretches:
+        was, now = np.empty(size, np.uint8), np.empty(size, np.uint8)
+        if not (copy_from(before, address, was) and copy_from(after, address, now)):
             continue
-        both = (was,) if name == strict or np.array_equal(was, now) else (was, now)
+        both = (was,) if (name and name == strict) or np.array_equal(was, now) else (was, now)
         found.append(Kept(address, both))
     return found

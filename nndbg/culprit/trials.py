@@ -11,18 +11,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+from iced_x86 import Decoder
 
 from nndbg.culprit.amendments.coding import Change
-from nndbg.culprit.amendments.patch import Patch, patch_for
+from nndbg.culprit.amendments.patch import UNCHANGED, Patch, patch_for
 from nndbg.culprit.code import Code
 from nndbg.culprit.goal import Goal
 from nndbg.inferior.memory import ProcessMemory
 from nndbg.inferior.ptrace import FIELD, reap, set_registers
-from nndbg.inferior.template import TRAP, Copy, End, Template, Watchdog
+from nndbg.inferior.template import TRAP, Copy, End, Ended, Template, Watchdog
 
 # Copies that run at the same time: some wait to be scheduled while others are judged.
 _IN_FLIGHT = 3
 _MOST_HITS = 20_000
+# Traps cost processor time, too.
+_COVERAGE_SECONDS = 1.0
+_LONGEST = 15
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Trials:
         self._linked_stops = frozenset(stop - offset for stop in stops)
         self._goal = goal
         self._watchdog = Watchdog()
+        self._limit = 1.0
         room = template.room
         self._room = range(room.start - offset, room.stop - offset)
         self._seen: set[tuple[tuple[int, bytes], ...]] = set()
@@ -65,7 +70,7 @@ class Trials:
 
     def limit(self, seconds: float) -> None:
         """Let no run take more processor time."""
-        self._watchdog.limit = seconds
+        self._limit = seconds
 
     def close(self) -> None:
         """End the watch over the copies."""
@@ -118,86 +123,104 @@ class Trials:
             self._kill(copy)
             reap(copy.pid)
 
-    def covered(self, patch: Patch | None = None) -> tuple[list[int], bool]:
-        """Return the instructions that run, by their first time, and whether the op got done.
+    def covered(self, patch: Patch = UNCHANGED) -> list[int]:
+        """Return the instructions that run, by their first time.
 
-        Every instruction of the program is a trap that is taken away when it is met. With a patch
+        Every instruction of the program is a trap that is taken away when it is met. Of a patch
         those that it moved count as where they were.
         """
-        patch = patch or Patch({})
-        copy = self.template.copy()
+        copy = self._copy(patch)
+        self._watchdog.watch(copy.pid, _COVERAGE_SECONDS)
         memory = ProcessMemory(copy.pid)
-        moved = {new: old for old, new in patch.moved.items()}
-        own = {a: code for start, code in patch.writes.items() for a in (start,)}
+        back = {new: old for old, new in patch.moved.items()}
         found: dict[int, None] = {}
-        at = copy.registers[FIELD["rip"]]
-        if at - self._offset in patch.moved:
-            at = patch.moved[at - self._offset] + self._offset
-            copy.registers[FIELD["rip"]] = at
-            set_registers(copy.pid, copy.registers)
-        self._watchdog.watch(copy.pid)
-        ended = None
         try:
-            for section in self._code.executable.code:
-                memory.write(section.start + self._offset, TRAP * len(section))
-            hidden = dict(self._written(patch))
-            if patch.moved:
-                begin = min(patch.moved.values()) + self._offset
-                end = begin + len(own.get(self._room.start, b""))
-                memory.write(
-                    self._room.start + self._offset, TRAP * (end - self._room.start - self._offset)
-                )
-            while len(found) < _MOST_HITS:
+            hidden = _Hidden(memory, self._stretches(patch))
+            at = copy.registers[FIELD["rip"]]
+            while len(found) < _MOST_HITS and hidden.show(at):
                 linked = at - self._offset
-                size = self._code.size(hidden, linked)
-                if not size:
-                    break
-                found[moved.get(linked, linked)] = None
-                memory.write(at, self._code.bytes_at(hidden, linked, size))
-                copy.resume()
-                while (ended := copy.wait()) is None:
-                    copy.resume()
-                if ended.end is not End.REACHED:
-                    break
+                found[back.get(linked, linked)] = None
+                ended = self._ended(copy)
                 at = ended.address
-                if moved.get(at - self._offset, at - self._offset) in self._linked_stops:
+                if ended.end is not End.REACHED or self._stop(at, patch) is not None:
                     break
                 copy.registers[FIELD["rip"]] = at
                 set_registers(copy.pid, copy.registers)
+        except ProcessLookupError:
+            # The watchdog was faster.
+            return list(found)
         finally:
             memory.close()
             self._kill(copy)
             reap(copy.pid)
-        reached = ended is not None and ended.end is End.REACHED
-        linked = moved.get(at - self._offset, at - self._offset)
-        return list(found), reached and linked + self._offset in self._done
+        return list(found)
 
-    def _written(self, patch: Patch) -> Iterator[tuple[int, int]]:
+    def _stretches(self, patch: Patch) -> Iterator[range]:
+        """Yield where code lies, as loaded, that of a patch included."""
+        for section in self._code.executable.code:
+            yield range(section.start + self._offset, section.stop + self._offset)
         for start, code in patch.writes.items():
-            for number, byte in enumerate(code):
-                yield start + number, byte
+            if start in self._room:
+                yield range(start + self._offset, start + self._offset + len(code))
 
-    def _start(self, patch: Patch) -> Copy:
+    def _copy(self, patch: Patch) -> Copy:
         at = self.template.registers[FIELD["rip"]] - self._offset
-        copy = self.template.copy(
+        return self.template.copy(
             {address + self._offset: code for address, code in patch.writes.items()},
             patch.moved[at] + self._offset if at in patch.moved else None,
         )
-        self._watchdog.watch(copy.pid)
+
+    def _start(self, patch: Patch) -> Copy:
+        copy = self._copy(patch)
+        self._watchdog.watch(copy.pid, self._limit)
         copy.resume()
         return copy
+
+    def _ended(self, copy: Copy) -> Ended:
+        copy.resume()
+        while (ended := copy.wait()) is None:
+            copy.resume()
+        return ended
+
+    def _stop(self, address: int, patch: Patch) -> int | None:
+        """Return which of the stops an address is, wherever a patch has moved it."""
+        back = {new: old for old, new in patch.moved.items()}
+        linked = address - self._offset
+        stop = back.get(linked, linked) + self._offset
+        return stop if stop in self._stops else None
 
     def _finish(self, copy: Copy, patch: Patch) -> float:
         while (ended := copy.wait()) is None:
             copy.resume()
-        if ended.end is not End.REACHED:
+        if ended.end is not End.REACHED or self._stop(ended.address, patch) not in self._done:
             return np.inf
-        back = {new: old for old, new in patch.moved.items()}
-        linked = ended.address - self._offset
-        is_done = back.get(linked, linked) + self._offset in self._done
-        return self._goal.wrong(copy.pid) if is_done else np.inf
+        return self._goal.wrong(copy.pid)
 
     def _kill(self, copy: Copy) -> None:
         self._watchdog.forget(copy.pid)
         with suppress(ProcessLookupError):
             os.kill(copy.pid, signal.SIGKILL)
+
+
+class _Hidden:
+    """Code of a process behind traps, to be shown instruction by instruction."""
+
+    def __init__(self, memory: ProcessMemory, stretches: Iterable[range]) -> None:
+        self._memory = memory
+        self._code = {
+            stretch: bytes(memory.read(stretch.start, len(stretch))) for stretch in stretches
+        }
+        for stretch in self._code:
+            memory.write(stretch.start, TRAP * len(stretch))
+
+    def show(self, address: int) -> bool:
+        """Take the traps of the instruction at an address away; whether there is one."""
+        for stretch, code in self._code.items():
+            if address in stretch:
+                at = address - stretch.start
+                instruction = Decoder(64, code[at : at + _LONGEST], ip=address).decode()
+                if instruction.is_invalid:
+                    return False
+                self._memory.write(address, code[at : at + instruction.len])
+                return True
+        return False

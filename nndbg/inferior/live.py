@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -11,19 +11,25 @@ from nndbg.audit import RegisterAudit, Standing
 from nndbg.capture import Capture, Flat
 from nndbg.crash import Crash, CrashError
 from nndbg.elf import Machine
-from nndbg.errors import GdbError, ProgramError, RunOnceError
+from nndbg.errors import GdbError, Paused, ProgramError, RunOnceError
 from nndbg.finding import Audit, Finding
 from nndbg.inferior.crash import SIGNALS, explain
+from nndbg.inferior.halts import Halts
 from nndbg.inferior.passages import Passages, Registers, Sight
 from nndbg.inferior.poisoning import Poisoning, Unwritten
 from nndbg.inferior.process import GENERAL, Inferior, Stop
 from nndbg.inferior.reader import Reader, Snapshot
-from nndbg.inferior.registers import RegisterReader
+from nndbg.inferior.registers import RegisterReader, register_file
 from nndbg.layermap import Boundary, Buffer, Op, Place, PlacedMap
 from nndbg.layermap.model import DTYPES
+from nndbg.machine import RegisterFile
+from nndbg.places import Place as Element
 from nndbg.places import Places
 
 _LAST_WORDS = 3
+_STEPPED = "end-stepping-range"
+# Stops that no breakpoint made, and that are no trouble.
+_ORDERLY = (_STEPPED, "access-watchpoint-trigger", "watchpoint-trigger")
 
 
 class LiveSource:
@@ -54,6 +60,7 @@ class LiveSource:
         self._has_run = False
         self._audit = RegisterAudit(placed.executable, audits)
         self._inferior: Inferior | None = None
+        self._halts = Halts()
         self._stops = 0
         self._sweeps = False
 
@@ -69,6 +76,8 @@ class LiveSource:
         Raises ProgramError when it ends, crashes or hangs before.
         """
         self.launch()
+        self._halts.forget()
+        self._has_entered = False
         self._step = -1
         self._seen: set[str] = set()
         self._skipped: frozenset[str] = frozenset()
@@ -105,6 +114,7 @@ class LiveSource:
         if None in self._pending:
             self._count_step()
         self._pending.clear()
+        self._halts.disarm(self._running)
         if self._step < step:
             self._listen(())
             if self._placed.seek_target is not None:
@@ -122,6 +132,7 @@ class LiveSource:
                     )
                 )
             self._address = stop.address
+            self._has_entered = False
             if self._passages.begins_step:
                 self._count_step()
         if self._step != step:
@@ -159,23 +170,67 @@ class LiveSource:
 
         Raises ProgramError when it crashes, hangs, or ends with an exit code other than 0.
         """
+        return self._go_on(lambda: self._running.resume(self._timeout))
+
+    def step(self, over: bool) -> Capture | None:
+        """Run one instruction, with `over` a call as one; see Machine.
+
+        Raises Paused where that is no boundary, else as `next` does.
+        """
+        running = self._running
+        return self._go_on(lambda: running.step_instruction(over, self._timeout), is_step=True)
+
+    def stop_at(self, addresses: Collection[int], elements: Collection[Element]) -> None:
+        """Stop at these addresses, as linked, and where these elements change; see Machine."""
+        self._halts.want(addresses, elements)
+
+    def registers(self) -> RegisterFile | None:
+        """Return the registers where the program stands, None where it is gone."""
+        return None if self._inferior is None else register_file(self._inferior)
+
+    def ask(self, command: str) -> str:
+        """Return what GDB answers to a command. Raises GdbError where it refuses it."""
+        try:
+            return self._running.ask(command)
+        finally:
+            # Registers are read in the innermost frame.
+            self._running.select_innermost()
+
+    def _go_on(self, move: Callable[[], Stop], is_step: bool = False) -> Capture | None:
         if self._pending:
             return self._arrive(self._pending.popleft())
+        assert self._latest is not None
+        self._halts.arm(self._running, self.layer_map, self._latest)
         while True:
             self._enter()
-            stop = self._resume()
+            stop = self._resume(move)
             if stop.is_exit:
                 return None
-            self._address = stop.address
-            ops = self._passages.done()
-            if ops and self._is_elsewhere(ops):
-                self._listen(())
-            else:
-                self._pending.extend(self._complete(ops))
-            if self._passages.begins_step:
-                self._pending.append(None)
-            if self._pending:
+            if self._is_boundary(stop.address):
+                self._reach(stop.address)
+            why = self._halts.reason(stop)
+            # A boundary that is reached with that comes next, without a move.
+            if self._pending and stop.changed is None:
                 return self._arrive(self._pending.popleft())
+            if why is not None or is_step:
+                raise Paused(f"{why or 'in'} {self._running.describe(stop.address)}")
+
+    def _is_boundary(self, address: int) -> bool:
+        """Whether something that is listened for is at an address."""
+        number = self._op_breakpoints.get(address)
+        return address in self._always or (number is not None and number in self._heard)
+
+    def _reach(self, address: int) -> None:
+        """Note what has happened at a boundary."""
+        self._address = address
+        self._has_entered = False
+        ops = self._passages.done()
+        if ops and self._is_elsewhere(ops):
+            self._listen(())
+        else:
+            self._pending.extend(self._complete(ops))
+        if self._passages.begins_step:
+            self._pending.append(None)
 
     def _arrive(self, op: str | None) -> Capture:
         """Capture where `op` is complete, or where the next step begins."""
@@ -188,9 +243,13 @@ class LiveSource:
 
     def _enter(self) -> None:
         """Look at the ops that begin at this stop, once all that is complete here is captured."""
-        begun = self._passages.begun() if self._address in self._begin_at else ()
+        # A program that was stopped on its way is no longer where the ops begin.
+        if self._has_entered or self._address not in self._begin_at:
+            return
+        begun = self._passages.begun()
         if self._sweeps_now or not begun:
             return
+        self._has_entered = True
         standing = self._stand()
         for op in (op for op in begun if op not in self._skipped):
             if standing is not None:
@@ -327,6 +386,7 @@ class LiveSource:
             name: {self._running.break_at(address) for address in places - steps}
             for name, places in others.items()
         }
+        self._always = frozenset(steps).union(*others.values())
         self._step_breakpoints = {self._running.break_at(address) for address in steps}
         self._op_breakpoints = {
             address: self._running.break_at(address)
@@ -418,27 +478,31 @@ class LiveSource:
         self._running.enable(self._step_breakpoints)
         self._hear(self._other_breakpoints.keys() - self._others, on=True)
 
-    def _resume(self) -> Stop:
-        """Run to the next breakpoint, or to the program's good end; anything else raises."""
+    def _resume(self, move: Callable[[], Stop] | None = None) -> Stop:
+        """Run to the next breakpoint, or to the program's good end; anything else raises.
+
+        Or let `move` say how far it runs.
+        """
         self._snapshot = None
         self._is_healed = False
         self._standing = None
         self._found |= self._found_here
-        stop = self._running.resume(self._timeout)
+        stop = move() if move is not None else self._running.resume(self._timeout)
         self._thread = stop.thread
         if stop.is_exit and stop.reason != "exited-normally":
             how = f"with exit code {stop.exit_code}" if stop.exit_code else f"by {stop.signal}"
             words = [line for line in self.output.splitlines() if line.strip()][-_LAST_WORDS:]
             said = f" It said: {' / '.join(words)}" if words else ""
             raise ProgramError(f"the program ended {how}, {self._last}.{said}")
-        if not stop.is_exit and stop.breakpoint is None:
+        if not stop.is_exit and stop.breakpoint is None and stop.reason not in _ORDERLY:
             what = f"got {stop.signal}" if stop.signal else f"stopped ({stop.reason})"
             place = self._running.describe(stop.address)
             text = f"the program {what} in {place}, {self._last}."
             if stop.signal in SIGNALS:
                 raise CrashError(text, self._crash(stop))
             raise ProgramError(text)
-        if not stop.is_exit:
+        self._found_here = {}
+        if not stop.is_exit and self._is_boundary(stop.address):
             self._passages.come(stop.address)
             self._notice(self._passages.others())
             self._found_here = self._reader.hold(self._passages.addresses())

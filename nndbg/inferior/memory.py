@@ -111,6 +111,25 @@ class ProcessMemory:
         os.close(self._descriptor)
 
 
+def gather_from(pid: int, addresses: NDArray[np.uint64], into: NDArray[Any]) -> bool:
+    """Fill an array with elements from anywhere in a process; whether it has memory there.
+
+    Takes at most 1024 addresses, the kernel's limit.
+    """
+    stretches = np.empty((len(addresses), 2), np.uint64)
+    stretches[:, 0], stretches[:, 1] = addresses, into.itemsize
+    here = _Stretch(into.ctypes.data, into.nbytes)
+    count = _LIBC.process_vm_readv(
+        pid,
+        ctypes.byref(here),
+        ctypes.c_ulong(1),
+        ctypes.c_void_p(stretches.ctypes.data),
+        ctypes.c_ulong(len(addresses)),
+        ctypes.c_ulong(0),
+    )
+    return int(count) == into.nbytes
+
+
 def copy_from(pid: int, address: int, into: NDArray[Any]) -> bool:
     """Fill an array with what a process has at `address`; whether it has memory there."""
     here, there = _Stretch(into.ctypes.data, into.nbytes), _Stretch(address, into.nbytes)

@@ -46,6 +46,8 @@ class Conversation:
         self._partial = bytearray()
         self._records: deque[Record] = deque()
         self._talk: deque[bytes] = deque(maxlen=_TALK_KEPT)
+        # What the console says to the command that is asked, None while none is.
+        self._answer: list[bytes] | None = None
         self._ears: dict[int, Callable[[bytes], None]] = {}
         # Eight times a stop: `selectors` would cost a tenth of GDB's own work.
         self._poll = select.poll()
@@ -113,6 +115,16 @@ class Conversation:
         self.command(f'-interpreter-exec console "{text}"', timeout)
         return self.talk
 
+    def ask(self, command: str, timeout: float = 10.0) -> str:
+        """Return what GDB says on its console to a command in its own language; as `command`."""
+        quoted = command.replace("\\", "\\\\").replace('"', '\\"')
+        self._answer = []
+        try:
+            self.command(f'-interpreter-exec console "{quoted}"', timeout)
+            return "".join(map(_said, self._answer))
+        finally:
+            self._answer = None
+
     def event(self, names: Sequence[str], timeout: float) -> Record | None:
         """Return the next asynchronous record called one of `names`, None after `timeout` s."""
         return self._await(lambda r: r["type"] == "notify" and r["message"] in names, timeout)
@@ -163,6 +175,8 @@ class Conversation:
         for line in lines:
             if line.startswith((b"~", b"&")):
                 self._talk.append(line)
+                if self._answer is not None and line.startswith(b"~"):
+                    self._answer.append(line)
             elif not line.startswith((b"=breakpoint-modified", b"*running", b"(gdb)")):
                 record = parse_record(line.decode(errors="replace").rstrip("\r"))
                 # An answer without a token is to what was only sent.

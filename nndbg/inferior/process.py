@@ -52,6 +52,9 @@ class Stop:
     signal: str | None = None
     exit_code: int | None = None
     thread: str = ""
+    # The watchpoint that triggered; and the numbers before and after, where they differ.
+    watchpoint: int | None = None
+    changed: tuple[str, str] | None = None
 
     @property
     def is_exit(self) -> bool:
@@ -103,6 +106,7 @@ class Inferior:
         self._interrupting = False
         # Whether GDB has the program, and has not let go of it for another tracer.
         self._is_held = False
+        self._is_gone = True
         self._conversation: Conversation | None = None
         self._target = target_of(executable, arguments, gdb, remote)
         options = [word for setting in _SETTINGS for word in ("-iex", f"set {setting}")]
@@ -141,6 +145,7 @@ class Inferior:
     def _begin(self, gdb: Conversation) -> None:
         self._target.start(gdb, self.terminal)
         self._is_held = True
+        self._is_gone = False
         is_moved = self.executable.is_pie
         self.load_offset = self._target.entry() - self.executable.entry if is_moved else 0
 
@@ -148,6 +153,11 @@ class Inferior:
     def pid(self) -> int:
         """The program's process number. Raises ProgramError where it runs somewhere else."""
         return self._target.pid
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether there is no program any more."""
+        return self._is_gone
 
     @property
     def memory(self) -> Memory:
@@ -264,10 +274,21 @@ class Inferior:
         self._gdb.command("-exec-continue")
         return self._wait(timeout)
 
-    def step_instruction(self) -> Stop:
-        """Let the program run one instruction."""
-        self._gdb.command("-exec-step-instruction")
-        return self._wait(_INTERRUPT_LIMIT)
+    def step_instruction(self, over: bool = False, timeout: float = _INTERRUPT_LIMIT) -> Stop:
+        """Let the program run one instruction; with `over` a call is one, however long it takes.
+
+        Raises as `resume` does.
+        """
+        self._gdb.command(f"-exec-{'next' if over else 'step'}-instruction")
+        return self._wait(timeout)
+
+    def select_innermost(self) -> None:
+        """Have GDB look at the innermost frame again."""
+        self._gdb.command("-stack-select-frame 0")
+
+    def ask(self, command: str) -> str:
+        """Return what GDB's console says to `command`. Raises GdbError where it refuses it."""
+        return self._gdb.ask(command)
 
     def interrupt(self) -> None:
         """Stop the running program; may be called from any thread."""
@@ -297,6 +318,7 @@ class Inferior:
         payload = record["payload"]
         frame = payload.get("frame", {})
         number = payload.get("bkptno")
+        watched, value = payload.get("hw-awpt"), payload.get("value", {})
         stop = Stop(
             reason=payload.get("reason", ""),
             address=int(frame["addr"], 16) - self.load_offset if "addr" in frame else 0,
@@ -304,9 +326,12 @@ class Inferior:
             signal=payload.get("signal-name"),
             exit_code=int(payload["exit-code"], 8) if "exit-code" in payload else None,
             thread=payload.get("thread-id", ""),
+            watchpoint=int(watched["number"]) if watched else None,
+            changed=(value["old"], value["new"]) if "old" in value else None,
         )
         if stop.is_exit:
             self._target.ended()
+            self._is_gone = True
             self.terminal.drain()
         return stop
 

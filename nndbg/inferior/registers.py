@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nndbg.audit import Registers
-from nndbg.inferior.process import Inferior
+from nndbg.inferior.process import GENERAL, Inferior
+from nndbg.machine import RegisterFile
 
 _SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
 _CORE = ("rsp", "eflags")
@@ -11,6 +12,34 @@ _CONTROL = ("mxcsr", "fctrl")
 # The upper halves of ymm0 to ymm15, which vzeroupper clears; GDB has them by these names.
 _UPPER = tuple(f"ymm{number}h" for number in range(16))
 _DIRECTION = 1 << 10
+_SHOWN = (*GENERAL, "eflags", "mxcsr")
+# Where other machines than x86-64 are next; GDB numbers the general registers up to there.
+_COUNTER = "pc"
+
+
+def register_file(inferior: Inferior) -> RegisterFile | None:
+    """Return the general registers, and the vector and mask registers in their full width.
+
+    Of another machine than x86-64 the general ones. None where the program is gone.
+    """
+    if inferior.is_gone:
+        return None
+    numbers = inferior.register_numbers()
+    if _COUNTER in numbers:
+        last = numbers[_COUNTER]
+        general = inferior.registers({name: n for name, n in numbers.items() if n <= last})
+        return RegisterFile(general[_COUNTER] - inferior.load_offset, general)
+    general = inferior.registers({name: numbers[name] for name in _SHOWN if name in numbers})
+    # Without AVX-512 there are sixteen, and neither their upper halves nor masks.
+    width = next(w for w in "zyx" if f"{w}mm0{'' if w == 'x' else 'h'}" in numbers)
+    count = 32 if width == "z" else 16
+    masks = inferior.registers({f"k{n}": numbers[f"k{n}"] for n in range(8) if f"k{n}" in numbers})
+    return RegisterFile(
+        address=general["rip"] - inferior.load_offset,
+        general=general,
+        vectors={f"{width}mm{n}": inferior.vector(f"{width}mm{n}") for n in range(count)},
+        masks=masks,
+    )
 
 
 class RegisterReader:

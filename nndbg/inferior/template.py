@@ -160,22 +160,21 @@ class Watchdog:
     """Kills copies that use too much processor time; a busy machine ends nothing early."""
 
     def __init__(self) -> None:
-        self.limit = 1.0
-        self._since: dict[int, float] = {}
+        self._watched: dict[int, tuple[float, float]] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def watch(self, pid: int) -> None:
-        """Watch a process until it is to be forgotten."""
+    def watch(self, pid: int, seconds: float) -> None:
+        """Let a process use so many seconds, until it is to be forgotten."""
         with self._lock:
-            self._since[pid] = time.monotonic()
+            self._watched[pid] = time.monotonic(), seconds
 
     def forget(self, pid: int) -> None:
         """Leave a process alone, before its number can belong to another."""
         with self._lock:
-            self._since.pop(pid, None)
+            self._watched.pop(pid, None)
 
     def close(self) -> None:
         """End the watch."""
@@ -186,8 +185,8 @@ class Watchdog:
         while not self._closed.wait(_LOOK):
             now = time.monotonic()
             with self._lock:
-                for pid, since in self._since.items():
-                    if now - since > self.limit and _used(pid) > self.limit:
+                for pid, (since, limit) in self._watched.items():
+                    if now - since > limit and _used(pid) > limit:
                         with suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
 
@@ -287,6 +286,16 @@ def take_over(inferior: Inferior, near: int) -> tuple[Copy, int]:
     refuses, or where it has more than one thread.
     """
     pid = inferior.hand_over()
+    try:
+        return _prepared(pid, near)
+    except ProgramError:
+        ptrace.end(pid)
+        raise
+    except ProcessLookupError as error:
+        raise ProgramError("the program is gone: it cannot be copied.") from error
+
+
+def _prepared(pid: int, near: int) -> tuple[Copy, int]:
     ptrace.seize(pid, ptrace.EXITKILL | ptrace.TRACEFORK | ptrace.SYSGOOD)
     if len(list(Path(f"/proc/{pid}/task").iterdir())) > 1:
         raise ProgramError("the program has several threads, and a copy would have only one.")

@@ -64,7 +64,7 @@ class Lookup:
     @cached_property
     def variables(self) -> Variables:
         """What the program's debug information says of its data."""
-        return Variables(self.executable.path)
+        return Variables(self.executable.path, self.executable.contents)
 
     def symbol(self, key: tuple[str | int, ...], name: str) -> Symbol:
         """Return the symbol `name`; `key` is where the map names it."""

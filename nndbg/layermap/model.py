@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -148,8 +148,12 @@ class Phase:
 
 @dataclass(frozen=True)
 class LayerMap:
-    """A map as one of its phases sees it; `origin` is how errors name it, `lines` finds keys."""
+    """A map as one of its phases sees it; `origin` is how errors name it, `lines` finds keys.
 
+    `text` is the TOML that it was read from.
+    """
+
+    text: str
     origin: str
     name: str
     phase: Phase
@@ -204,12 +208,18 @@ class LayerMap:
         phases = [phase for phase in self.phases.values() if phase.name != self.phase.name]
         return tuple(phase for phase in phases if handed & self.written_in({phase.name}))
 
+    @property
+    def calls_python(self) -> bool:
+        """Whether functions of the user's are the reference of anything, in any phase."""
+        phases = self.phases.values()
+        return any(p.own is not None or any(op.kind.source for op in p.ops) for p in phases)
+
     def written_in(self, phases: Collection[str]) -> frozenset[str]:
         """Return the buffers that ops of these phases write."""
         ops = [op for name in phases for op in self.phases[name].ops]
         return self.with_kin(name for op in ops for name in op.outputs.values())
 
-    def carried(self, ops: Sequence[Op]) -> frozenset[str]:
+    def carried(self, ops: Iterable[Op]) -> frozenset[str]:
         """Return the buffers that a step hands to the next: written, and by then read before."""
         return self._handed(ops, frozenset(op.name for op in ops))
 

@@ -77,6 +77,7 @@ class _Parser(Tables):
         if phase not in phases:
             self.fail(("phases",), f"no phase {phase!r} in this map", phases)
         return LayerMap(
+            text=self.source,
             origin=self.origin,
             name=self.text(("program",), program, "name"),
             phase=phases[phase],

@@ -27,6 +27,7 @@ class Tables:
     """The tables of one text; knows the line of what it complains about."""
 
     def __init__(self, text: str, origin: str) -> None:
+        self.source = text
         self.origin = origin
         self.lines = key_lines(text)
         try:

@@ -121,11 +121,12 @@ def computed(how: Computed) -> list[str]:
     return [
         f"how {line(how.element)} was computed: {line(how.says)}",
         f"in {line(how.lane)}",
-        *(_turn(turn) for turn in how.turns),
+        *(in_a_turn(turn) for turn in how.turns),
     ]
 
 
-def _turn(turn: Turn) -> str:
+def in_a_turn(turn: Turn) -> str:
+    """Return what one addition did, in a line."""
     sign = SIGNS[Status.AGREE if turn.is_right else Status.DIVERGED]
     took = f" ({line(turn.took)})" if turn.took else ""
     what = f"behind {line(turn.label)}{took}" if turn.label else "then"

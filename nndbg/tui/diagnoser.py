@@ -6,12 +6,14 @@ It may take seconds and reads only what is immutable, so it holds up neither scr
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 
 from textual.message import Message
 
 from nndbg.diagnose import Diagnosis, Evidence, diagnose
+from nndbg.errors import NndbgError
 
 
 class Diagnosed(Message):
@@ -46,7 +48,9 @@ class Diagnoser:
 
     def _serve(self) -> None:
         while (evidence := self._newest()) is not None:
-            self._post(Diagnosed(evidence, diagnose(evidence)))
+            # A recording may be closed meanwhile: then nobody waits for the answer either.
+            with suppress(NndbgError):
+                self._post(Diagnosed(evidence, diagnose(evidence)))
 
     def _newest(self) -> Evidence | None:
         evidence = self._asked.get()

@@ -11,6 +11,7 @@ from rich.style import Style
 from rich.syntax import Syntax, SyntaxTheme
 from rich.text import Text
 
+from nndbg.elf import Executable
 from nndbg.text import printable
 from nndbg.tui.palette import ACCENT, DIM, NUMBER, PLAIN, STRONG
 
@@ -37,6 +38,15 @@ class Listing:
     lines: tuple[Text, ...]
     missing: str = ""
     is_newer: bool = False
+
+
+def listing_of(recorded: str, executable: Executable) -> Listing:
+    """Return the source at a path of an executable's debug information, on disk or recorded."""
+    if recorded in executable.sources:
+        return Listing(_coloured(Path(recorded), executable.sources[recorded]))
+    if executable.contents is not None:
+        return Listing((), f"source not found: {Path(recorded).name} is not in the recording")
+    return read_listing(recorded, executable.path)
 
 
 def read_listing(recorded: str, executable: Path) -> Listing:
@@ -78,8 +88,11 @@ class _Colours(SyntaxTheme):
 @lru_cache(maxsize=16)
 def _read(path: Path, written: int) -> tuple[Text, ...]:
     """Read and colour a file; `written` makes a changed file another one."""
-    text = path.read_text(errors="replace").replace("\r", "").expandtabs(_TAB)
-    text = printable(text)
+    return _coloured(path, path.read_text(errors="replace"))
+
+
+def _coloured(path: Path, text: str) -> tuple[Text, ...]:
+    text = printable(text.replace("\r", "").expandtabs(_TAB))
     syntax = Syntax("", _lexer(path, text), theme=_Colours())
     return tuple(syntax.highlight(text).split("\n", allow_blank=True))
 

@@ -17,7 +17,9 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from nndbg.text import printable
+from nndbg.tui.keys import pane_bindings
 from nndbg.tui.matrix_layout import SEPARATOR, Layout, Pane, Side, fits_together, lay_out
+from nndbg.tui.named_bindings import named
 from nndbg.tui.number_format import NumberFormat, number_format, signed
 from nndbg.tui.palette import ACCENT, DIM, PLAIN, STRONG, UNKNOWN, WRONG, WRONG_SIGN
 from nndbg.tui.tensor import Tensor
@@ -29,18 +31,22 @@ _KEPT_LINES = 1024
 class Matrix(ScrollView, can_focus=True):
     """A virtual matrix over one tensor: only the lines on the screen are ever written."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1, 0)", "Up", show=False),
-        Binding("down,j", "move(1, 0)", "Down", show=False),
-        Binding("left,h", "move(0, -1)", "Left", show=False),
-        Binding("right,l", "move(0, 1)", "Right", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home", "column('first')", "First column", show=False),
-        Binding("end", "column('last')", "Last column", show=False),
-        Binding("ctrl+home", "corner('first')", "First element", show=False),
-        Binding("ctrl+end", "corner('last')", "Last element", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = named(
+        "matrix",
+        [
+            *pane_bindings("numbers"),
+            Binding("up,k", "move(-1, 0)", "Up", show=False),
+            Binding("down,j", "move(1, 0)", "Down", show=False),
+            Binding("left,h", "move(0, -1)", "Left", show=False),
+            Binding("right,l", "move(0, 1)", "Right", show=False),
+            Binding("pageup", "page(-1)", "Page up", show=False),
+            Binding("pagedown", "page(1)", "Page down", show=False),
+            Binding("home", "column('first')", "First column", show=False),
+            Binding("end", "column('last')", "Last column", show=False),
+            Binding("ctrl+home", "corner('first')", "First element", show=False),
+            Binding("ctrl+end", "corner('last')", "Last element", show=False),
+        ],
+    )
     COMPONENT_CLASSES: ClassVar[set[str]] = {"matrix--cursor"}
     # Columns are shared out before the scrollbar comes: its place is always kept.
     DEFAULT_CSS = """
@@ -241,7 +247,7 @@ class Matrix(ScrollView, can_focus=True):
         label = f"{tensor.row_label(row):>{layout.header - 1}} "
         segments = [Segment(label, ACCENT if row == self.cursor[0] else DIM)]
         look = self.get_component_rich_style("matrix--cursor")
-        cursor = Style(bgcolor=look.bgcolor, bold=look.bold)
+        cursor = Style(bgcolor=look.bgcolor, bold=look.bold, reverse=look.reverse)
         for pane, gap in _with_gaps(layout):
             for column in self._columns(layout):
                 style, sign = _look(tensor, pane, row, column)

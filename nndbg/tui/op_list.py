@@ -21,6 +21,8 @@ from nndbg.compare import Verdict
 from nndbg.layermap import LayerMap
 from nndbg.report.words import SIGNS
 from nndbg.text import printable
+from nndbg.tui.keys import pane_bindings
+from nndbg.tui.named_bindings import named
 from nndbg.tui.number_format import share
 from nndbg.tui.palette import DIM, PLAIN, STRONG, STYLES, UNKNOWN
 from nndbg.tui.snapshot import Snapshot
@@ -46,15 +48,19 @@ class Row:
 class OpList(ScrollView, can_focus=True):
     """A line for each op; further lines for its further buffers."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home", "first", "First op", show=False),
-        Binding("end", "last", "Last op", show=False),
-        Binding("enter,l,right", "open", "Open its buffer", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = named(
+        "ops",
+        [
+            *pane_bindings("ops"),
+            Binding("up,k", "move(-1)", "Up", show=False),
+            Binding("down,j", "move(1)", "Down", show=False),
+            Binding("pageup", "page(-1)", "Page up", show=False),
+            Binding("pagedown", "page(1)", "Page down", show=False),
+            Binding("home", "first", "First op", show=False),
+            Binding("end", "last", "Last op", show=False),
+            Binding("enter,l,right", "open", "Open its buffer", show=False),
+        ],
+    )
     COMPONENT_CLASSES: ClassVar[set[str]] = {"op-list--chosen"}
 
     at: reactive[int] = reactive(0)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from nndbg.capture import Capture
 from nndbg.last_write import LastWrite
 from nndbg.ledger import Observation
+from nndbg.machine import RegisterFile
+from nndbg.tui.training import Training
 
 
 class Condition(StrEnum):
@@ -26,7 +28,9 @@ class Snapshot:
 
     `observations` are those of `step`, by op; `look_at` is the op that the command was about, None
     where the screen may stay where it is. `can_go_on` is false where only a restart helps.
-    `remark` is what else there is to say; `written` the write that was gone back to.
+    `remark` is what else there is to say; `written` the write that was gone back to, `answer` what
+    the debugger's console said. `healed` are the ops that are repaired. `output` is what the
+    program printed, to be escaped before it is shown.
     """
 
     condition: Condition
@@ -38,12 +42,18 @@ class Snapshot:
     can_go_on: bool = True
     remark: str = ""
     written: LastWrite | None = None
+    answer: str | None = None
+    registers: RegisterFile | None = None
+    output: str = ""
+    training: Training = field(default_factory=Training)
+    healed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a running command has come; `judged` counts its ops."""
+    """How far a running command has come; `judged` counts its ops, `output` is as in Snapshot."""
 
     step: int
     op: str
     judged: int
+    output: str = ""

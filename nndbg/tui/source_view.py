@@ -2,89 +2,86 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from rich.segment import Segment
-from textual.geometry import Size
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
 
-from nndbg.elf import Executable
+from nndbg.elf import Executable, SourceLine
 from nndbg.text import printable
-from nndbg.tui.listing import Listing, read_listing
-from nndbg.tui.palette import ACCENT, DIM, STRONG
+from nndbg.tui.code_view import CodeView
+from nndbg.tui.listing import Listing, listing_of
+from nndbg.tui.palette import ACCENT, DIM
 
-_HEADING = 1
 
-
-class SourceView(ScrollView, can_focus=True):
+class SourceView(CodeView):
     """One file with a current line."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"source-view--current"}
 
     def __init__(self, executable: Executable | None, id: str | None = None) -> None:
         super().__init__(id=id)
         self._executable = executable
         self._listing = Listing((), "")
-        self._title = "source"
-        self._current = 0
-        self._address: int | None = None
+        self._file = ""
+        self._line = 0
+        self._code: dict[int, tuple[int, ...]] = {}
+        self.title = "source"
 
     def show(self, address: int | None) -> None:
         """Show the source of the instruction at `address`, as linked."""
-        if address == self._address and self._listing.lines:
+        if address == self.shown and self._listing.lines:
             return
-        self._address = address
-        self._title, self._current = "source", 0
+        self.shown = address
+        self.title, self._line, self._file = "source", 0, ""
         if self._executable is None or address is None:
             self._listing = Listing((), "no executable, so no source")
         else:
             self._listing = self._find(self._executable, address)
-        self.virtual_size = Size(self.size.width, len(self._listing.lines) + _HEADING)
-        self._centre()
-        self.refresh()
+        self.stand(max(0, self._line - 1))
 
-    def on_resize(self) -> None:
-        """Keep the current line in the middle."""
-        self._centre()
+    @property
+    def place(self) -> str:
+        """The line under the cursor as `file:line`, empty where there is none."""
+        return f"{self._file}:{self.cursor + 1}" if self._file and self.count else ""
 
-    def render_line(self, y: int) -> Strip:
-        """Draw one line of the screen."""
-        width = self.scrollable_content_region.width
-        style = self.rich_style
-        at = y - _HEADING + self.scroll_offset.y
-        lines = self._listing.lines
-        segments: list[Segment] = []
-        if y == 0:
-            rule = "─" * max(0, width - len(self._title) - 4)
-            segments = [Segment("── ", DIM), Segment(self._title, STRONG), Segment(f" {rule}", DIM)]
-        elif self._listing.missing:
-            words = printable(self._listing.missing)
-            segments = [Segment(words[(y - 1) * width : y * width], DIM)]
-        elif at < len(lines):
-            is_current = at + 1 == self._current
-            number = f"{at + 1:>{len(str(len(lines)))}}"
-            mark = Segment("▶", ACCENT) if is_current else Segment(" ")
-            text = lines[at].render(self.app.console)
-            segments = [mark, Segment(f"{number}  ", ACCENT if is_current else DIM), *text]
-            segments = [s for s in segments if s.text != "\n"]
-            if is_current:
-                style += self.get_component_rich_style("source-view--current")
-        return Strip(segments).adjust_cell_length(width).apply_style(style)
+    @property
+    def count(self) -> int:
+        """How many lines the file has."""
+        return len(self._listing.lines)
+
+    def addresses(self, line: int) -> tuple[int, ...]:
+        """Return where the code of a line begins; of the shown one that is where it is shown."""
+        if self._executable is None or not self._file:
+            return ()
+        if line not in self._code:
+            self._code[line] = self._executable.line_addresses(self._file, line + 1)
+        begins = self._code[line]
+        inside = [
+            one
+            for one in (self.marks.here, self.shown)
+            if one is not None and self._executable.line_at(one) == SourceLine(self._file, line + 1)
+        ]
+        return tuple(dict.fromkeys([*begins, *inside]))
+
+    def segments(self, line: int) -> list[Segment]:
+        """Return the number of a line, and its text."""
+        is_shown = line + 1 == self._line
+        number = f"{line + 1:>{len(str(self.count))}}"
+        text = self._listing.lines[line].render(self.app.console)
+        segments = [Segment(f"{number}  ", ACCENT if is_shown else DIM), *text]
+        return [segment for segment in segments if segment.text != "\n"]
+
+    def words(self) -> str:
+        """Return why there is no source."""
+        return printable(self._listing.missing)
 
     def _find(self, executable: Executable, address: int) -> Listing:
         function = executable.function_at(address)
         place = f"{f'in {printable(function.name)} ' if function else ''}at {address:#x}"
         line = executable.line_at(address)
         if line is None:
-            self._title = place
+            self.title = place
             return Listing((), "no line information for this address: assemble it with debug info")
-        self._current = line.line
-        listing = read_listing(line.file, executable.path)
+        if line.file != self._file:
+            self._code.clear()
+        self._file, self._line = line.file, line.line
+        listing = listing_of(line.file, executable)
         newer = " (newer than the program)" if listing.is_newer else ""
-        self._title = f"{printable(line.file)}:{line.line}{newer} {place}"
+        self.title = f"{printable(line.file)}:{line.line}{newer} {place}"
         return listing
-
-    def _centre(self) -> None:
-        lines = max(1, self.scrollable_content_region.height - _HEADING)
-        self.scroll_to(0, max(0, self._current - 1 - lines // 2), animate=False, force=True)

@@ -11,6 +11,7 @@ from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widget import Widget
 
+from nndbg.text import printable
 from nndbg.tui.palette import ACCENT, DIM, PLAIN, STRONG, UNKNOWN, WRONG
 from nndbg.tui.snapshot import Condition, Progress, Snapshot
 
@@ -94,4 +95,8 @@ class StatusLine(Widget):
         sign, style = _SIGNS[self.snapshot.condition]
         text = Text.assemble((f"{sign} ", style), (f"{self.snapshot.condition} ", STRONG))
         failed = self.snapshot.condition is Condition.FAILED
-        return text.append("as said above" if failed else self.snapshot.says)
+        text.append("as said above" if failed else self.snapshot.says)
+        if self.snapshot.healed:
+            healed = printable(", ".join(sorted(self.snapshot.healed)))
+            text.append(f"   healed: {healed}", UNKNOWN)
+        return text

@@ -11,7 +11,9 @@ from textual.message import Message
 
 from nndbg.last_write import back_to_write
 from nndbg.session import Session
-from nndbg.tui.driver import Command, Driver, GoBack
+from nndbg.tui.breakpoints import Breakpoint
+from nndbg.tui.commands import Command
+from nndbg.tui.driver import Driver, GoBack
 from nndbg.tui.snapshot import Progress, Snapshot
 
 # Between two words on the progress of a command, in seconds.
@@ -75,6 +77,10 @@ class Worker:
         self._generation += 1
         self._jobs.put((self._generation, command))
         return self._generation
+
+    def stop_at(self, breakpoints: tuple[Breakpoint, ...]) -> None:
+        """Stop there from the next boundary on, instead of where it was asked for before."""
+        self._driver.breakpoints = breakpoints
 
     def interrupt(self) -> None:
         """Stop the command that is being carried out, and the program with it."""

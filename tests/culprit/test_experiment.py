@@ -330,6 +330,7 @@ def test_the_line_with_the_mistake_comes_first(many, name: str) -> None:
     assert _mistake(name) <= lines[0] <= _mistake(name) + missing, (lines, found.repairs[:5])
     first = found.repairs[0]
     assert first.wrong == 0
+    assert all(repair.change.address in found.executed for repair in found.repairs)
     if name in AMENDED:
         assert first.change.text.startswith(AMENDED[name]), first.change.text
 

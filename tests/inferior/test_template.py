@@ -132,9 +132,8 @@ def test_a_crash_is_told(bench: Bench) -> None:
 
 def test_a_copy_that_hangs_is_killed(bench: Bench) -> None:
     dog = Watchdog()
-    dog.limit = 0.05
     copy = bench.template.copy({bench.at["again"]: b"\xeb\xfe"})
-    dog.watch(copy.pid)
+    dog.watch(copy.pid, 0.05)
     assert bench.run(copy).end is End.GONE
     dog.forget(copy.pid)
     dog.close()

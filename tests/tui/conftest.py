@@ -7,11 +7,22 @@ import pytest
 
 from nndbg.last_write import back_to_write
 from nndbg.session import Session
+from nndbg.source import Source
 from nndbg.tui import DebuggerApp
 from nndbg.tui.driver import GoBack
 
 from .fake import FakeSource
 from .stage import WIDE, Stage
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(tmp_path_factory, monkeypatch):
+    """Whoever runs the tests may have settings of their own."""
+    monkeypatch.setenv("NNDBG_CONFIG", str(tmp_path_factory.getbasetemp() / "no_config.toml"))
+    for name in ("NNDBG_THEME", "NNDBG_MOUSE", "NNDBG_ANIMATION", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    # The same colours on every machine.
+    monkeypatch.setattr("textual.constants.COLOR_SYSTEM", "truecolor")
 
 
 @pytest.fixture
@@ -20,7 +31,7 @@ def stage():
 
     @asynccontextmanager
     async def open_stage(
-        source: FakeSource | None = None,
+        source: Source | None = None,
         size: tuple[int, int] = WIDE,
         step: int = 0,
         to_write: GoBack = back_to_write,

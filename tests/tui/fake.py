@@ -1,14 +1,16 @@
 """A program that never was: a source of captures for a small network, with faults on demand."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from threading import Event
 
 import numpy as np
 
 from nndbg.capture import Capture, Flat
 from nndbg.elf import Executable
-from nndbg.errors import InterruptedByUser, ProgramError
+from nndbg.errors import GdbError, InterruptedByUser, Paused, ProgramError
 from nndbg.layermap import Buffer, parse_map
+from nndbg.machine import RegisterFile
+from nndbg.places import Place
 
 MAP = """
 [program]
@@ -52,6 +54,8 @@ in = { x = "h1", W = "W2", b = "b2" }
 out = "z2"
 done = "enter:dense2"
 """
+# Of a FakeMachine: how many an op has, and the address of one in the middle.
+INSTRUCTIONS, HALT = 3, 0x402000
 OPS = ("dense1", "relu1", "dense2")
 # What the wrong op adds to its column 1.
 WRONG = 0.5
@@ -80,11 +84,13 @@ class FakeSource:
         self.blocked, self.interrupted, self.closed = Event(), Event(), Event()
         self.drift = drift
         self.starts: list[int] = []
+        self.poisoned: list[bool] = []
         self.output = "made up\n"
         self._stop = 0
 
-    def start(self, step: int) -> Capture:
+    def start(self, step: int, poison: bool = False) -> Capture:
         self.starts.append(step)
+        self.poisoned.append(poison)
         if step >= self.steps:
             raise ProgramError(f"the program ended: it has no step {step}.")
         random = np.random.default_rng(7)
@@ -124,6 +130,11 @@ class FakeSource:
 
     def constant(self, buffer: Buffer) -> Flat:
         raise AssertionError(f"{buffer.name} is not constant")
+
+    def heal(self, buffers: Mapping[str, Flat]) -> Capture:
+        for name, flat in buffers.items():
+            self._buffers[name][:] = flat
+        return self._capture(OPS[self._next - 1])
 
     def sweep(self, on: bool) -> None:
         self.sweeps = on
@@ -174,3 +185,44 @@ class FakeSource:
             name: Buffer(name, buffer.dtype, self._shape(name), buffer.symbol)
             for name, buffer in self.layer_map.buffers.items()
         }
+
+
+class FakeMachine(FakeSource):
+    """A FakeSource whose program stands under a debugger: each op has `INSTRUCTIONS`."""
+
+    def __init__(self, **faults: object) -> None:
+        super().__init__(**faults)
+        self.halts: tuple[Collection[int], Collection[Place]] = ((), ())
+        self.asked: list[str] = []
+        self._at = 0
+
+    def registers(self) -> RegisterFile | None:
+        lanes = np.array([self._at, 1.5, 0, 0], np.float32).tobytes()
+        return RegisterFile(
+            address=0x401000 + self._stop + 0x100 * self._at,
+            general={"rax": self._at, "rip": 0x401000, "eflags": 0x246},
+            vectors={"xmm0": lanes, "xmm1": bytes(16)},
+            masks={"k0": 0, "k1": 255},
+        )
+
+    def step(self, over: bool) -> Capture | None:
+        self._at += INSTRUCTIONS if over else 1
+        if self._at < INSTRUCTIONS:
+            raise Paused(f"in the middle, instruction {self._at}")
+        return self.next()
+
+    def next(self) -> Capture | None:
+        if HALT in self.halts[0] and not self._at:
+            self._at = 1
+            raise Paused("at the breakpoint")
+        self._at = 0
+        return super().next()
+
+    def stop_at(self, addresses: Collection[int], elements: Collection[Place]) -> None:
+        self.halts = (addresses, elements)
+
+    def ask(self, command: str) -> str:
+        self.asked.append(command)
+        if command == "nonsense":
+            raise GdbError("GDB refused it.")
+        return f"the answer to {command}\n"

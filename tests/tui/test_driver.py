@@ -5,7 +5,8 @@ from threading import Event, Thread
 
 from nndbg.compare import Status
 from nndbg.session import Session
-from nndbg.tui.driver import Driver, FindDivergence, FinishStep, NextOp, Start
+from nndbg.tui.commands import FindDivergence, FinishStep, NextOp, Start
+from nndbg.tui.driver import Driver
 from nndbg.tui.op_list import rows_of
 from nndbg.tui.snapshot import Condition, Progress
 from nndbg.tui.tensor import verdict_on
@@ -24,7 +25,7 @@ def test_the_progress_counts_the_ops_of_the_command():
     driver.carry_out(Start(0))
     driver.carry_out(FindDivergence())
     assert [p.judged for p in told] == list(range(1, 10))
-    assert told[-1] == Progress(2, "dense2", 9)
+    assert told[-1] == Progress(2, "dense2", 9, "made up\n")
 
 
 def test_a_step_keeps_what_was_judged_before_it_was_interrupted():
@@ -89,7 +90,7 @@ def test_a_verdict_that_comes_late_joins_those_of_its_op():
     agrees = judged.verdicts[0]
     stray = replace(agrees, subject=replace(agrees.subject, buffer="h1"), status=Status.DIVERGED)
     late = replace(judged, expected={}, verdicts=(stray,), step=1)
-    session.finish_step = lambda: iter((replace(judged, step=1), late))
+    session.stops_of_step = lambda: iter(((replace(judged, step=1), late),))
     observation = driver.carry_out(FinishStep()).observations["dense1"]
     assert observation.verdicts == (agrees, stray)
     assert observation.expected

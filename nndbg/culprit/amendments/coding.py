@@ -31,10 +31,12 @@ _CODE_NAMES: dict[Coded, str] = {
 class Cost:
     """How far a change is fetched, from 1 for a mistake of the fingers; a tenth is a small step."""
 
+    CONSTANT = 1.0
     CONDITION = 1.0
     NUMBER = 1.0
     SCALE = 1.1
     OPCODE = 1.2
+    VAIN = 1.2
     ADDRESS = 1.3
     EXCHANGE = 1.5
     ZEROING = 1.5
@@ -47,11 +49,20 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Constant:
+    """Other bytes at an address of the program's data; `text` says what they are."""
+
+    address: int
+    data: bytes
+    text: str
+
+
+@dataclass(frozen=True)
 class Change:
     """Instructions, `code`, to stand in place of the `count` ones from `address` on.
 
     Without a count they are put before what stands there. Where `is_label`, what jumps there runs
-    them too.
+    them too. A `constant` is changed instead of code: `address` is what reads it.
     """
 
     address: int
@@ -59,10 +70,13 @@ class Change:
     code: tuple[Instruction, ...]
     cost: float
     is_label: bool = False
+    constant: Constant | None = None
 
     @property
     def text(self) -> str:
         """The new instructions as NASM writes them, "" where there are none."""
+        if self.constant is not None:
+            return self.constant.text
         told: list[str] = []
         for instruction in self.code:
             decoded = decode(encode(instruction, self.address) or NOP, self.address)
@@ -72,6 +86,8 @@ class Change:
     @property
     def says(self) -> str:
         """The change, as the beginning of a sentence."""
+        if self.constant is not None:
+            return f"with {self.constant.text} where it reads"
         if not self.code:
             return "without it"
         if not self.count:

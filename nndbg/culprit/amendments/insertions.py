@@ -27,7 +27,7 @@ from nndbg.culprit.amendments.replacements import (
 
 Register_ = Any
 
-_ARGUMENTS = (
+ARGUMENTS = (
     *(Register.RDI, Register.RSI, Register.RDX, Register.RCX, Register.R8, Register.R9),
 )  # fmt: skip
 _NEIGHBOURS = 8
@@ -35,11 +35,14 @@ _WRITES = {OpAccess.WRITE, OpAccess.COND_WRITE, OpAccess.READ_WRITE, OpAccess.RE
 _READ_WRITES = {OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}
 
 
-def patterned(body: Sequence[Instruction], at: int) -> Iterator[Change]:
+def patterned(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
     """Yield the code without an instruction, and with one before it that continues a pattern."""
-    yield Change(body[at].ip, 1, (), Cost.OMISSION)
+    is_branch = body[at].flow_control not in (FlowControl.NEXT, FlowControl.CALL)
+    yield Change(body[at].ip, 1, (), Cost.INSERTION if is_branch else Cost.OMISSION)
     yield from _extrapolated(body, at)
     yield from _zeroed(body, at, _accumulators(body), Cost.ZEROING)
+    if is_call(body[at]):
+        yield from _copies(body, at, setting)
 
 
 def swapped(body: Sequence[Instruction], at: int) -> Iterator[Change]:
@@ -52,8 +55,8 @@ def swapped(body: Sequence[Instruction], at: int) -> Iterator[Change]:
 
 def likely(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
     """Yield the code with something in front of an instruction that a pattern there asks for."""
-    if body[at].is_call_near or body[at].is_call_near_indirect:
-        yield from _arguments(body[at], setting)
+    if is_call(body[at]):
+        yield from _arguments(body, at, setting)
     yield from _calls(body, at, setting)
 
 
@@ -62,23 +65,22 @@ def possible(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator
     yield from _repeated(body, at, setting)
     yield from _zeroed(body, at, setting.registers, Cost.INSERTION)
     yield from _jumps(body, at, setting)
-    yield from _compared(body, at, setting)
 
 
-def anything(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
-    """Yield the code with something before an instruction for which nothing there speaks."""
-    yield from _reckoned(body, at, setting)
-    yield from _copied(body, at, setting)
-
-
-def _before(
+def before(
     there: Instruction, new: Instruction, cost: float, label: bool = False
 ) -> Iterator[Change]:
+    """Yield what puts a new instruction in front of one that is there, if the new one can be."""
     if is_sound(new):
         yield Change(there.ip, 0, (new,), cost, label)
 
 
-def _is_leader(body: Sequence[Instruction], at: int) -> bool:
+def is_call(instruction: Instruction) -> bool:
+    """Whether it calls a function."""
+    return bool(instruction.is_call_near or instruction.is_call_near_indirect)
+
+
+def is_leader(body: Sequence[Instruction], at: int) -> bool:
     """Whether control may come here otherwise than from the instruction before."""
     return at == 0 or body[at - 1].flow_control != FlowControl.NEXT or is_target(body, at)
 
@@ -97,7 +99,8 @@ def _zeroed(
     body: Sequence[Instruction], at: int, registers: Iterable[tuple[Register_, int]], cost: float
 ) -> Iterator[Change]:
     """Yield what clears a register, where a block begins or others are cleared."""
-    if not (_is_leader(body, at) or (at and _is_zeroing(body[at - 1]))):
+    ends_clearing = at and _is_zeroing(body[at - 1]) and not _is_zeroing(body[at])
+    if not (is_leader(body, at) or ends_clearing):
         return
     target = is_target(body, at)
     uses_vex = any(name_of(i).startswith("v") for i in body)
@@ -119,9 +122,9 @@ def _zeroed(
                 )
         else:
             continue
-        yield from _before(body[at], new, cost)
+        yield from before(body[at], new, cost)
         if target:
-            yield from _before(body[at], new, cost, label=True)
+            yield from before(body[at], new, cost, label=True)
 
 
 def _accumulators(body: Sequence[Instruction]) -> list[tuple[Register_, int]]:
@@ -157,7 +160,7 @@ def _extrapolated(body: Sequence[Instruction], at: int) -> Iterator[Change]:
             for times, cost in ((1, 0.0), (-2, 0.1), (-0.5, 0.2)):
                 new = _along(one, two, times)
                 if new is not None:
-                    yield from _before(body[at], new, Cost.PATTERN + cost)
+                    yield from before(body[at], new, Cost.PATTERN + cost)
             break
 
 
@@ -202,45 +205,64 @@ def _repeated(body: Sequence[Instruction], at: int, setting: Setting) -> Iterato
             for base, other in setting.registers:
                 if base == kind and other != number:
                     new = with_register(there, slot, other)
-                    yield from _before(body[at], new, Cost.INSERTION + 0.3)
+                    yield from before(body[at], new, Cost.INSERTION + 0.3)
         for new in immediate_steps(there):
-            yield from _before(body[at], new, Cost.INSERTION + 0.5)
+            yield from before(body[at], new, Cost.INSERTION + 0.5)
 
 
-def _arguments(call: Instruction, setting: Setting) -> Iterator[Change]:
+def _copies(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
+    """Yield copies into the argument registers of a call that nothing sets before it."""
+    for register in _unset(body, at):
+        for base, other in setting.registers:
+            if base == Register.RAX and Register.RAX + other != register:
+                copy = Instruction.create_reg_reg(Code.MOV_R64_RM64, register, Register.RAX + other)
+                yield from before(body[at], copy, Cost.PATTERN)
+
+
+def _unset(body: Sequence[Instruction], at: int) -> list[Register_]:
+    """Return the argument registers that nothing sets between a call and what comes before it."""
+    found = list(ARGUMENTS)
+    for earlier in reversed(body[:at]):
+        if earlier.flow_control != FlowControl.NEXT:
+            break
+        if earlier.op_count and earlier.op_kind(0) == OpKind.REGISTER:
+            whole = RegisterExt.full_register(earlier.op_register(0))
+            if whole in found:
+                found.remove(whole)
+    return found
+
+
+def _arguments(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
     """Yield what puts an argument where the called function takes it."""
-    for register in _ARGUMENTS:
+    call = body[at]
+    for register in _unset(body, at):
         for place, address in enumerate(setting.addresses):
             lea = Instruction.create_reg_mem(
                 Code.LEA_R64_M, register, MemoryOperand(Register.RIP, displ=address, displ_size=8)
             )
-            yield from _before(call, lea, Cost.INSERTION + place / 50)
+            yield from before(call, lea, Cost.INSERTION + place / 50)
             load = Instruction.create_reg_mem(
                 Code.MOV_R64_RM64,
                 register,
                 MemoryOperand(Register.RIP, displ=address, displ_size=8),
             )
-            yield from _before(call, load, Cost.INSERTION + place / 50 + 0.1)
+            yield from before(call, load, Cost.INSERTION + place / 50 + 0.1)
         for number in setting.numbers:
             if 0 <= number < 1 << 31:
                 put = Instruction.create_reg_i32(Code.MOV_RM64_IMM32, register, number)
-                yield from _before(call, put, Cost.INSERTION + 0.5)
-        for base, other in setting.registers:
-            if base == Register.RAX and Register.RAX + other != register:
-                copy = Instruction.create_reg_reg(Code.MOV_R64_RM64, register, Register.RAX + other)
-                yield from _before(call, copy, Cost.INSERTION + 0.2)
+                yield from before(call, put, Cost.INSERTION + 0.5)
     for place, address in enumerate(setting.addresses):
         load = Instruction.create_reg_mem(
             Code.MOVSS_XMM_XMMM32,
             Register.XMM0,
             MemoryOperand(Register.RIP, displ=address, displ_size=8),
         )
-        yield from _before(call, load, Cost.INSERTION + place / 50 + 0.1)
+        yield from before(call, load, Cost.INSERTION + place / 50 + 0.1)
 
 
 def _calls(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
     for place, call in enumerate(setting.calls):
-        yield from _before(body[at], call, Cost.INSERTION + place / 50)
+        yield from before(body[at], call, Cost.INSERTION + place / 50)
 
 
 def _jumps(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
@@ -254,7 +276,7 @@ def _jumps(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[C
         codes = (*codes, *_BRANCHES)
     for target in setting.targets:
         for code in codes:
-            yield from _before(
+            yield from before(
                 body[at], Instruction.create_branch(code, target), Cost.INSERTION + 0.4
             )
 
@@ -263,116 +285,3 @@ _BRANCHES = (
     *(Code.JE_REL32_64, Code.JNE_REL32_64, Code.JL_REL32_64, Code.JGE_REL32_64, Code.JB_REL32_64),
     *(Code.JAE_REL32_64, Code.JG_REL32_64, Code.JLE_REL32_64, Code.JA_REL32_64, Code.JBE_REL32_64),
 )
-
-
-def _reckoned(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
-    """Yield further arithmetic on what the instruction before has made."""
-    if not at:
-        return
-    info = InstructionInfoFactory().info(body[at - 1])
-    for used in info.used_registers():
-        if used.access not in _WRITES:
-            continue
-        register = used.register
-        if RegisterExt.is_gpr64(register) or RegisterExt.is_gpr32(register):
-            whole = RegisterExt.full_register(register)
-            for code in (Code.NEG_RM64, Code.NOT_RM64, Code.INC_RM64, Code.DEC_RM64):
-                new = Instruction.create_reg(code, whole)
-                yield from _before(body[at], new, Cost.INSERTION + 1)
-            for code in (Code.SHL_RM64_IMM8, Code.SHR_RM64_IMM8):
-                for count in (1, 2, 3, 4, 5, 6):
-                    new = Instruction.create_reg_u32(code, whole, count)
-                    yield from _before(body[at], new, Cost.INSERTION + 1)
-            for base, number in setting.registers:
-                if base == Register.RAX:
-                    other = Register.RAX + number
-                    for code in (Code.ADD_R64_RM64, Code.SUB_R64_RM64, Code.IMUL_R64_RM64):
-                        new = Instruction.create_reg_reg(code, whole, other)
-                        yield from _before(body[at], new, Cost.INSERTION + 1.5)
-        elif RegisterExt.is_vector_register(register):
-            yield from _vectors(body, at, RegisterExt.number(register), setting)
-
-
-_SSE = (
-    *(Code.MULPS_XMM_XMMM128, Code.ADDPS_XMM_XMMM128, Code.SUBPS_XMM_XMMM128),
-    *(Code.DIVPS_XMM_XMMM128, Code.MAXPS_XMM_XMMM128, Code.MINPS_XMM_XMMM128),
-    *(Code.ADDSS_XMM_XMMM32, Code.MULSS_XMM_XMMM32, Code.SUBSS_XMM_XMMM32),
-    *(Code.DIVSS_XMM_XMMM32, Code.MAXSS_XMM_XMMM32, Code.MULSD_XMM_XMMM64),
-    *(Code.ADDSD_XMM_XMMM64, Code.SUBSD_XMM_XMMM64, Code.DIVSD_XMM_XMMM64),
-)
-_VEX = (
-    *(Code.VEX_VMULPS_YMM_YMM_YMMM256, Code.VEX_VADDPS_YMM_YMM_YMMM256),
-    *(Code.VEX_VSUBPS_YMM_YMM_YMMM256, Code.VEX_VDIVPS_YMM_YMM_YMMM256),
-    *(Code.VEX_VMAXPS_YMM_YMM_YMMM256, Code.VEX_VMINPS_YMM_YMM_YMMM256),
-)
-_EVEX = (
-    *(Code.EVEX_VMULPS_ZMM_K1Z_ZMM_ZMMM512B32_ER, Code.EVEX_VADDPS_ZMM_K1Z_ZMM_ZMMM512B32_ER),
-    *(Code.EVEX_VSUBPS_ZMM_K1Z_ZMM_ZMMM512B32_ER, Code.EVEX_VMAXPS_ZMM_K1Z_ZMM_ZMMM512B32_SAE),
-)
-
-
-def _vectors(
-    body: Sequence[Instruction], at: int, number: int, setting: Setting
-) -> Iterator[Change]:
-    names = {
-        RegisterExt.base(i.op_register(n))
-        for i in body
-        for n in range(i.op_count)
-        if i.op_kind(n) == OpKind.REGISTER
-    }
-    is_vex = any(name_of(i).startswith("v") for i in body)
-    base, codes = Register.XMM0, [*_SSE]
-    if Register.ZMM0 in names:
-        base, codes = Register.ZMM0, [*_EVEX]
-    elif is_vex:
-        base, codes = Register.YMM0, [*_VEX]
-    for kind, other in setting.registers:
-        if kind != Register.ZMM0:
-            continue
-        for code in codes:
-            new = (
-                Instruction.create_reg_reg(code, base + number, base + other)
-                if base == Register.XMM0
-                else Instruction.create_reg_reg_reg(
-                    code, base + number, base + number, base + other
-                )
-            )
-            yield from _before(body[at], new, Cost.INSERTION + 1)
-
-
-def _copied(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
-    """Yield copies from register to register where a block begins, or a function."""
-    if not _is_leader(body, at):
-        return
-    general = [number for base, number in setting.registers if base == Register.RAX]
-    sources = {RegisterExt.number(r) for r in _ARGUMENTS} | set(general)
-    target = is_target(body, at)
-    for number in general:
-        for other in sources - {number}:
-            new = Instruction.create_reg_reg(
-                Code.MOV_R64_RM64, Register.RAX + number, Register.RAX + other
-            )
-            yield from _before(body[at], new, Cost.INSERTION + 1)
-            if target:
-                yield from _before(body[at], new, Cost.INSERTION + 1, label=True)
-
-
-def _compared(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
-    """Yield a comparison before what goes by the flags."""
-    if not body[at].rflags_read:
-        return
-    general = [Register.RAX + number for base, number in setting.registers if base == Register.RAX]
-    for one in general:
-        yield from _before(
-            body[at], Instruction.create_reg_reg(Code.TEST_RM64_R64, one, one), Cost.INSERTION
-        )
-        for other in general:
-            new = Instruction.create_reg_reg(Code.CMP_R64_RM64, one, other)
-            yield from _before(body[at], new, Cost.INSERTION + 0.5)
-        for number in _small(setting.numbers):
-            new = Instruction.create_reg_i32(Code.CMP_RM64_IMM32, one, number)
-            yield from _before(body[at], new, Cost.INSERTION + 0.6)
-
-
-def _small(numbers: Iterable[int]) -> list[int]:
-    return [number for number in numbers if 0 <= number < 1 << 31]

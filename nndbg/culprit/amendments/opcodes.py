@@ -20,6 +20,9 @@ _SIGNS = ("fmadd", "fmsub", "fnmadd", "fnmsub")
 
 # The first ones of a family are nearest to each other.
 _FAMILIES: tuple[tuple[str, ...], ...] = (
+    ("movss", "movsd"),
+    ("movss", "movlps"),
+    ("movd", "movq"),
     ("add", "sub", "adc", "sbb", "xor", "or", "and", "cmp", "test", "mov"),
     ("and", "or", "xor", "test", "andn"),
     ("inc", "dec", "neg", "not"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from iced_x86 import BlockEncoder, Code, Instruction
 
@@ -23,21 +24,32 @@ class Patch:
     moved: Mapping[int, int] = field(default_factory=dict)
 
 
+UNCHANGED = Patch({})
+
+
 def patch_for(
-    change: Change, body: Sequence[Instruction], room: range, stops: Collection[int]
+    change: Change, body: tuple[Instruction, ...], room: range, stops: Collection[int]
 ) -> Patch | None:
     """Return how to bring a change into its function; None where it cannot be.
 
     `room` is where code may be added, `stops` are where the program is to stop: both as linked.
     """
-    return _in_place(change, body, stops) or _moved(change, body, room, stops)
+    if change.constant is not None:
+        return Patch({change.constant.address: change.constant.data})
+    return (
+        _in_place(change, body, stops)
+        or _detour(change, body, room, stops)
+        or _moved(change, body, room, stops)
+    )
 
 
-def _index(body: Sequence[Instruction], address: int) -> int:
+def _index(body: tuple[Instruction, ...], address: int) -> int:
     return next(n for n, instruction in enumerate(body) if instruction.ip == address)
 
 
-def _in_place(change: Change, body: Sequence[Instruction], stops: Collection[int]) -> Patch | None:
+def _in_place(
+    change: Change, body: tuple[Instruction, ...], stops: Collection[int]
+) -> Patch | None:
     if not change.count:
         return None
     at = _index(body, change.address)
@@ -65,8 +77,61 @@ def _shortest(instruction: Instruction, address: int) -> bytes | None:
     return encode(instruction, address)
 
 
+def _detour(
+    change: Change, body: tuple[Instruction, ...], room: range, stops: Collection[int]
+) -> Patch | None:
+    """Return a jump to the changed code and back, where nothing else jumps to what that covers."""
+    first = at = _index(body, change.address)
+    at += change.count
+    while at < len(body) and (body[at - 1].next_ip - change.address < _JUMP or at == first):
+        at += 1
+    covered = range(change.address, body[at - 1].next_ip)
+    if len(covered) < _JUMP or at >= len(body) or any(stop in covered for stop in stops):
+        return None
+    inside = covered if not change.count and not change.is_label else covered[1:]
+    if not inside or any(target in inside for target in _targets(body)):
+        return None
+    kept = body[first + change.count : at]
+    back = Instruction.create_branch(Code.JMP_REL32_64, covered.stop)
+    coded = _block([*change.code, *kept, back], room)
+    jump = encode(Instruction.create_branch(Code.JMP_REL32_64, room.start), change.address)
+    if coded is None or jump is None:
+        return None
+    code, placed = coded
+    moved = {
+        instruction.ip: new.ip
+        for instruction, new in zip(kept, placed[len(change.code) :], strict=False)
+    }
+    filled = jump + NOP * (len(covered) - len(jump))
+    return Patch({change.address: filled, room.start: code}, moved)
+
+
+@lru_cache(maxsize=64)
+def _targets(body: tuple[Instruction, ...]) -> frozenset[int]:
+    return frozenset(
+        instruction.near_branch_target
+        for instruction in body
+        if instruction.is_jcc_short_or_near or instruction.is_jmp_short_or_near
+    )
+
+
+def _block(listed: Sequence[Instruction], room: range) -> tuple[bytes, list[Instruction]] | None:
+    """Return the code of instructions one behind the other, and where each is then."""
+    encoder = BlockEncoder(64)
+    try:
+        for number, instruction in enumerate(listed):
+            new = instruction.copy()
+            new.ip = _NOWHERE + 16 * number
+            encoder.add(new)
+        code = bytes(encoder.encode(room.start))
+    except ValueError:
+        return None
+    placed = decode_all(code, room.start)
+    return (code, placed) if len(placed) == len(listed) and len(code) <= len(room) else None
+
+
 def _moved(
-    change: Change, body: Sequence[Instruction], room: range, stops: Collection[int]
+    change: Change, body: tuple[Instruction, ...], room: range, stops: Collection[int]
 ) -> Patch | None:
     """Return the function copied to where there is room, with the change in it."""
     first = body[0].ip

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from iced_x86 import Instruction, OpKind, Register, RegisterExt
+from iced_x86 import (
+    FlowControl,
+    Instruction,
+    InstructionInfoFactory,
+    MemorySizeExt,
+    OpAccess,
+    OpKind,
+    Register,
+    RegisterExt,
+)
 
 from nndbg.culprit.amendments.coding import (
     Change,
@@ -26,6 +35,7 @@ Register_ = Any
 _STEPS = (1, 4, 8, 16, 32, 64, 2, 3, 12, 128)
 _FACTORS = (2, 4, 8, 16)
 _BYTES = 8
+_WRITES = {OpAccess.WRITE}
 _VECTORS = (Register.XMM0, Register.YMM0, Register.ZMM0)
 _STACK = {Register.RSP, Register.ESP, Register.SP, Register.SPL}
 
@@ -38,6 +48,8 @@ class Setting:
     in it or in the map; `addresses` where data lies that may be meant, as linked, the likeliest
     first; `targets` where its branches go; `calls` are those of the program.
     `extents` are numbers that are right somewhere: counts of elements and their bytes.
+    `data` reads what the file has at an address that is no buffer's, empty where it has nothing.
+    `ratio` is how many times larger the wrong numbers ought to be, NaN where that is unknown.
     """
 
     registers: tuple[tuple[Register_, int], ...]
@@ -46,6 +58,8 @@ class Setting:
     targets: tuple[int, ...]
     calls: tuple[Instruction, ...]
     extents: frozenset[int]
+    data: Callable[[int, int], bytes]
+    ratio: float
 
 
 def near(instruction: Instruction, setting: Setting) -> Iterator[Change]:
@@ -57,6 +71,36 @@ def near(instruction: Instruction, setting: Setting) -> Iterator[Change]:
     yield from _exchanged(instruction)
     yield from _turned(instruction)
     yield from _addresses(instruction, setting.addresses[:_FEW])
+
+
+def misdirected(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
+    """Yield an instruction whose result nobody reads with other registers in it."""
+    if is_vain(body, at):
+        yield from _registers(body[at], setting.registers, Cost.VAIN)
+
+
+def is_vain(body: Sequence[Instruction], at: int) -> bool:
+    """Whether what an instruction writes is overwritten before anything reads it."""
+    factory = InstructionInfoFactory()
+    instruction = body[at]
+    if not instruction.op_count or instruction.op_kind(0) != OpKind.REGISTER:
+        return False
+    if factory.info(instruction).op_access(0) not in _WRITES:
+        return False
+    whole = RegisterExt.full_register(instruction.op_register(0))
+    for later in body[at + 1 :]:
+        used = [
+            u.access
+            for u in factory.info(later).used_registers()
+            if RegisterExt.full_register(u.register) == whole
+        ]
+        if any(access not in _WRITES for access in used):
+            return False
+        if used:
+            return True
+        if later.flow_control != FlowControl.NEXT:
+            return False
+    return False
 
 
 def named(instruction: Instruction, setting: Setting) -> Iterator[Change]:
@@ -106,19 +150,21 @@ def _conditions(old: Instruction, first: int, last: int) -> Iterator[Change]:
 def _opcodes(old: Instruction, first: int, last: int) -> Iterator[Change]:
     for place, name in enumerate(alternatives(name_of(old))[first:last]):
         for new in with_mnemonic(old, name):
-            yield from _one(old, new, Cost.OPCODE + (first + place) / 10)
+            wider = MemorySizeExt.size(new.memory_size) > MemorySizeExt.size(old.memory_size)
+            yield from _one(old, new, Cost.OPCODE + (first + place) / 10 + _WIDER * wider)
 
 
 def _close(value: int) -> Iterator[int]:
     """Yield the numbers that are most often written for `value`."""
+    if 0 <= value < _SMALL:
+        yield from range(_SMALL)
     yield from (value + 1, value - 1, value * 2)
     if not value % 2:
         yield value // 2
     yield from (value + 4, value - 4, -value, 0, value * 4)
     if not value % 4:
         yield value // 4
-    yield from (value + 16, value - 16, value + 32, value - 32, value + 64, value - 64)
-    yield from (value + 8, value - 8, 1)
+    yield from (value + 16, value - 16, value + 64, value - 64)
 
 
 def _around(value: int) -> Iterator[int]:
@@ -239,7 +285,7 @@ def class_of(register: Register_) -> Register_:
     return RegisterExt.base(RegisterExt.full_register(register))
 
 
-def _like(register: Register_, number: int) -> Register_:
+def like(register: Register_, number: int) -> Register_:
     """Return the register of that number in the class and width of another."""
     return RegisterExt.base(register) + number
 
@@ -267,7 +313,7 @@ def _registers(
         for base, number in candidates:
             if base == kind:
                 new = old.copy()
-                _set(new, slot, _like(register, number))
+                _set(new, slot, like(register, number))
                 yield from _one(old, new, cost)
 
 
@@ -286,6 +332,9 @@ def _addresses(old: Instruction, addresses: Iterable[int]) -> Iterator[Change]:
 
 _FEW = 16
 _EXTENT = 0.4
+# To read or write more than is there is seldom what was meant.
+_WIDER = 0.3
+_SMALL = 7
 # No program is linked below this.
 _LOWEST = 1 << 16
 
@@ -348,7 +397,7 @@ def register_slots(instruction: Instruction) -> list[int | str]:
 def with_register(old: Instruction, slot: int | str, number: int) -> Instruction:
     """Return the instruction with the register of another number, of the same class, in a slot."""
     new = old.copy()
-    _set(new, slot, _like(_get(old, slot), number))
+    _set(new, slot, like(_get(old, slot), number))
     return new
 
 
