@@ -6,19 +6,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from iced_x86 import Code as Opcode
 from iced_x86 import Decoder, Instruction, Register, RegisterExt
 
 from nndbg.culprit.amendments.coding import immediate, immediate_operand, signed
 from nndbg.culprit.amendments.insertions import ARGUMENTS
 from nndbg.culprit.amendments.replacements import Setting, has_memory, registers_of
+from nndbg.culprit.callees import Callees
 from nndbg.elf import Executable, Symbol
 from nndbg.layermap import Op, PlacedMap
 from nndbg.layermap.model import DTYPES
 
 _LONGEST = 15
 _MOST_ADDRESSES = 80
-_MOST_CALLS = 60
 _WIDTHS = (1, 4, 8)
 
 
@@ -94,20 +93,23 @@ def settings(
             b"" if any(address in span for span in spans) else code.executable.read(address, size)
         )
 
-    calls = tuple(_calls(code, bodies.values()))
-    return {
-        start: Setting(
+    every = bodies | {body[0].ip: body for a in code.functions if (body := code.body(a))}
+    callees = Callees(code.executable, every, code.functions)
+    found = {}
+    for start, body in bodies.items():
+        calls, missed = callees.of(body) if _makes_calls(body, fixed) else ((), 0)
+        found[start] = Setting(
             registers=registers_of(body) + _passed(body),
             numbers=tuple(dict.fromkeys((*_numbers(body), *sorted(extents)))),
             addresses=offered,
             targets=tuple(dict.fromkeys(_targets(body))),
-            calls=calls if _makes_calls(body, fixed) else (),
+            calls=calls,
+            missed=missed,
             extents=extents,
             data=data,
             ratio=ratio,
         )
-        for start, body in bodies.items()
-    }
+    return found
 
 
 def _addresses(placed: PlacedMap, op: Op, bodies: Iterable[Sequence[Instruction]]) -> Iterable[int]:
@@ -163,21 +165,6 @@ def _makes_calls(body: Sequence[Instruction], fixed: Collection[int]) -> bool:
     return any(address in inside for address in fixed) or any(
         i.is_call_near or i.is_call_near_indirect for i in body
     )
-
-
-def _calls(code: Code, ran: Iterable[Sequence[Instruction]]) -> Iterable[Instruction]:
-    """Return calls of everything that is called: in what ran, elsewhere, then of what is not."""
-    found: dict[tuple[bool, int], Instruction] = {}
-    for body in (*ran, *(code.body(address) for address in code.functions)):
-        for instruction in body:
-            if instruction.is_call_near:
-                found.setdefault((False, instruction.near_branch_target), instruction)
-            elif instruction.is_call_near_indirect and has_memory(instruction):
-                found.setdefault((True, instruction.memory_displacement), instruction)
-    for address in code.functions:
-        call = Instruction.create_branch(Opcode.CALL_REL32_64, address)
-        found.setdefault((False, address), call)
-    return tuple(found.values())[:_MOST_CALLS]
 
 
 def _largest(placed: PlacedMap, name: str) -> int:

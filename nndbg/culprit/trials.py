@@ -14,7 +14,7 @@ import numpy as np
 from iced_x86 import Decoder
 
 from nndbg.culprit.amendments.coding import Change
-from nndbg.culprit.amendments.patch import UNCHANGED, Patch, patch_for
+from nndbg.culprit.amendments.patch import UNCHANGED, Patch, patch_for_all
 from nndbg.culprit.code import Code
 from nndbg.culprit.goal import Goal
 from nndbg.inferior.memory import ProcessMemory
@@ -111,8 +111,8 @@ class Trials:
 
     def patch(self, change: Change) -> Patch | None:
         """Return how a change is brought into the code."""
-        body = self._code.body(change.address)
-        return patch_for(change, body, self._room, self._linked_stops)
+        parts = [(part, self._code.body(part.address)) for part in change.parts]
+        return patch_for_all(parts, self._room, self._linked_stops)
 
     def judged(self, patch: Patch) -> float:
         """Return how many elements are wrong after a run with a patch."""
