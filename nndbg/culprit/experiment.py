@@ -20,6 +20,7 @@ from nndbg.culprit.amendments.coding import Change
 from nndbg.culprit.amendments.patch import Patch
 from nndbg.culprit.amendments.repeats import together
 from nndbg.culprit.amendments.tiers import TIERS
+from nndbg.culprit.beside import beside
 from nndbg.culprit.code import Code, settings
 from nndbg.culprit.stage import Stage, prepare
 from nndbg.culprit.trials import Trials
@@ -44,6 +45,8 @@ _NEXT_TO_NOTHING = 10
 # Instructions around a repair that are tried more closely before it is believed.
 _RIVALS = 2
 _RIVAL_SECONDS = 0.5
+# Repairs of which it is told what stands beside them.
+_NEIGHBOURED = 3
 # How much further fetched than the best a repair may be to be looked for.
 _FURTHER = 0.6
 
@@ -86,7 +89,10 @@ class Repair:
 
 @dataclass(frozen=True)
 class Found:
-    """What came of an experiment: repairs, the best first, of an op with so many wrong elements."""
+    """What came of an experiment: repairs, the best first, of an op with so many wrong elements.
+
+    `beside` are instructions that have to do with the best, and what they have.
+    """
 
     repairs: tuple[Repair, ...]
     before: int
@@ -94,6 +100,7 @@ class Found:
     trials: int
     seconds: float
     notes: tuple[str, ...] = ()
+    beside: tuple[tuple[int, str], ...] = ()
 
 
 def experiment(
@@ -124,6 +131,7 @@ def experiment(
             stage.trials.count,
             time.monotonic() - started,
             tuple(search.notes),
+            tuple(search.beside(repairs)),
         )
 
 
@@ -167,6 +175,12 @@ class _Search:
                 break
         self._partial.sort(key=lambda r: (r.wrong, r.cost))
         return [*self._ordered(), *self._partial]
+
+    def beside(self, repairs: Sequence[Repair]) -> Iterator[tuple[int, str]]:
+        """Yield the instructions that have to do with the best repairs, and what they have."""
+        for repair in repairs[:_NEIGHBOURED]:
+            if not repair.wrong:
+                yield from beside(repair.change, self._code, self._ran)
 
     def _ordered(self) -> list[Repair]:
         """Return the full repairs, the likeliest first.
