@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from iced_x86 import Code as Opcode
-from iced_x86 import Instruction
+from iced_x86 import Instruction, MemoryOperand, Register
 
 from nndbg.culprit.amendments.replacements import has_memory
 from nndbg.elf import Executable
@@ -15,13 +15,17 @@ Callee = tuple[bool, int]
 
 
 class Callees:
-    """The calls that functions, `bodies` by their first address, make or that could be made."""
+    """The calls that functions, `bodies` by their first address, make or that could be made.
+
+    `pointers` are the addresses of variables that hold the address of a function.
+    """
 
     def __init__(
         self,
         executable: Executable,
         bodies: Mapping[int, Sequence[Instruction]],
         functions: Iterable[int],
+        pointers: Iterable[int],
     ) -> None:
         self._executable = executable
         self._made = {start: dict(_calls(body)) for start, body in bodies.items()}
@@ -29,6 +33,12 @@ class Callees:
         for made in self._made.values():
             for callee, call in made.items():
                 self._known.setdefault(callee, call)
+        self._unused: dict[Callee, Instruction] = {}
+        for pointer in pointers:
+            where = MemoryOperand(Register.RIP, displ=pointer, displ_size=8)
+            call = Instruction.create_mem(Opcode.CALL_RM64, where)
+            if (True, pointer) not in self._known:
+                self._unused[True, pointer] = self._known[True, pointer] = call
         for address in functions:
             call = Instruction.create_branch(Opcode.CALL_REL32_64, address)
             self._known.setdefault((False, address), call)
@@ -37,12 +47,12 @@ class Callees:
         """Return what a function may call, the likeliest to be missing first.
 
         Those that there is reason to miss are so many: a sibling, of a name that begins like its
-        own, makes them, and it does not.
+        own, makes them, and it does not; or nobody goes by a pointer that there is.
         """
         start = body[0].ip
         own = self._made.get(start, {})
         name = self._name(start)
-        missed: dict[Callee, Instruction] = {}
+        missed = dict(self._unused)
         for other, made in self._made.items():
             if other == start or not name or not _are_siblings(name, self._name(other)):
                 continue

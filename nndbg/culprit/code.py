@@ -74,10 +74,12 @@ def settings(
     executed: Sequence[int],
     fixed: Collection[int],
     ratio: float,
+    pointers: Iterable[int] = (),
 ) -> dict[int, Setting]:
     """Return what may be meant instead in each function that ran, by its first address.
 
-    `fixed` are the addresses of the op's boundaries: calls are made around them.
+    `fixed` are the addresses of the op's boundaries: calls are made around them. `pointers` are
+    where variables lie that hold the address of a function.
     """
     bodies = {body[0].ip: body for address in executed if (body := code.body(address))}
     offered = tuple(dict.fromkeys(_addresses(placed, op, bodies.values())))[:_MOST_ADDRESSES]
@@ -94,7 +96,7 @@ def settings(
         )
 
     every = bodies | {body[0].ip: body for a in code.functions if (body := code.body(a))}
-    callees = Callees(code.executable, every, code.functions)
+    callees = Callees(code.executable, every, code.functions, pointers)
     found = {}
     for start, body in bodies.items():
         calls, missed = callees.of(body) if _makes_calls(body, fixed) else ((), 0)

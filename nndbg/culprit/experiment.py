@@ -157,6 +157,7 @@ class _Search:
             self.executed,
             self._stage.fixed,
             _ratio(observation.evidence.get(verdict.subject.buffer)),
+            stage.pointers(),
         )
         self._places = list(self._amendable())
 
