@@ -99,7 +99,7 @@ def settings(
     callees = Callees(code.executable, every, code.functions, pointers)
     found = {}
     for start, body in bodies.items():
-        calls, missed = callees.of(body) if _makes_calls(body, fixed) else ((), 0)
+        calls, missed = callees.of(body)
         found[start] = Setting(
             registers=registers_of(body) + _passed(body),
             numbers=tuple(dict.fromkeys((*_numbers(body), *sorted(extents)))),
@@ -107,6 +107,7 @@ def settings(
             targets=tuple(dict.fromkeys(_targets(body))),
             calls=calls,
             missed=missed,
+            is_caller=_makes_calls(body, fixed),
             extents=extents,
             data=data,
             ratio=ratio,

@@ -26,6 +26,7 @@ def _setting(body: tuple[Instruction, ...], data: bytes = b"", ratio: float = 1.
         targets=(AT + 2,),
         calls=(),
         missed=0,
+        is_caller=True,
         extents=frozenset({64}),
         data=lambda address, size: data[:size],
         ratio=ratio,

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from iced_x86 import FlowControl, Instruction, InstructionInfoFactory, OpAccess, RegisterExt
 
-from nndbg.culprit.amendments.coding import Change, Cost, Register
-from nndbg.culprit.amendments.insertions import ARGUMENTS, before, is_leader
+from nndbg.culprit.amendments.coding import Change, Cost, Register, name_of
+from nndbg.culprit.amendments.insertions import ARGUMENTS, before, is_call, is_leader
 from nndbg.culprit.amendments.replacements import Setting
 
 _READS = {OpAccess.READ, OpAccess.COND_READ, OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}
@@ -17,7 +17,7 @@ _PASSED = frozenset((*ARGUMENTS, Register.ZMM0, Register.RAX))
 
 def prepared(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterator[Change]:
     """Yield calls where arguments are set that nothing takes before they are set anew."""
-    if at in _untaken(body):
+    if at in untaken(body):
         for place, call in enumerate(setting.calls):
             yield from before(body[at], call, Cost.NUMBER + place / 50)
 
@@ -35,34 +35,103 @@ def _sets_argument(instruction: Instruction) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _untaken(body: tuple[Instruction, ...]) -> frozenset[int]:
-    """Return the places up to which an argument is set, and then set again or left without use."""
+def untaken(body: tuple[Instruction, ...]) -> frozenset[int]:
+    """Return the places behind arguments that nothing takes, and where the stack is made ready.
+
+    An argument is not taken if it is set again before it is read, on every way from there. The
+    stack is made ready for a call if it is moved down and up again with no call in between.
+    """
     found = set[int]()
-    waiting: dict[object, int] = {}
+    live = _live(body)
     for at, instruction in enumerate(body):
-        used = _used(instruction)
-        read = {register for register, is_read in used if is_read}
-        for register in read:
-            waiting.pop(register, None)
-        written = {register for register, is_read in used if not is_read} - read
-        lost = [waiting[register] for register in written if register in waiting]
-        is_end = instruction.flow_control == FlowControl.RETURN
-        if is_end:
-            lost += list(waiting.values())
-        if lost:
-            # Somewhere behind the last argument, and at the latest here.
-            last = max(waiting.values())
-            found.update(range(last + 1, min(at, last + _NEAR) + 1))
-            found.add(at)
         if instruction.flow_control != FlowControl.NEXT:
-            waiting.clear()
             continue
-        waiting |= {register: at for register in written if register in ARGUMENTS}
+        used = _used(instruction)
+        written = {r for r, is_read in used if not is_read} - {r for r, is_read in used if is_read}
+        if any(register in ARGUMENTS and register not in live[at] for register in written):
+            found.update(_onwards(body, at))
+        if instruction.stack_pointer_increment < 0 or _moves_stack(instruction):
+            until = _moved_back(body, at)
+            if until is not None:
+                found.update(range(at + 1, until + 1))
     return frozenset(found)
 
 
-# How far behind the last argument a call may be missing.
-_NEAR = 3
+# How far behind an argument a call may be missing, and within what room on the stack.
+_NEAR, _ROOM = 3, 12
+
+
+def _onwards(body: Sequence[Instruction], at: int) -> range:
+    """Return the places from the last of the arguments that begin here on."""
+    while at + 1 < len(body) and (
+        body[at + 1].flow_control == FlowControl.NEXT
+        and any(r in ARGUMENTS and not is_read for r, is_read in _used(body[at + 1]))
+    ):
+        at += 1
+    return range(at + 1, min(len(body), at + 1 + _NEAR))
+
+
+def _moves_stack(instruction: Instruction) -> bool:
+    return name_of(instruction) in ("sub", "add") and instruction.op_register(0) == Register.RSP
+
+
+def _moved_back(body: Sequence[Instruction], at: int) -> int | None:
+    """Return where the stack is moved up that was moved down at a place, if nothing else is done."""
+    if name_of(body[at]) == "add":
+        return None
+    for later in range(at + 1, min(len(body), at + _ROOM)):
+        if body[later].flow_control != FlowControl.NEXT:
+            return None
+        if name_of(body[later]) == "add" and _moves_stack(body[later]):
+            return later
+    return None
+
+
+def _live(body: Sequence[Instruction]) -> list[frozenset[object]]:
+    """Return the arguments that may still be read behind each instruction."""
+    index = {instruction.ip: at for at, instruction in enumerate(body)}
+    every = frozenset[object](ARGUMENTS)
+    before = [frozenset[object]()] * len(body)
+    behind = list(before)
+    changed = True
+    while changed:
+        changed = False
+        for at in range(len(body) - 1, -1, -1):
+            instruction = body[at]
+            used = _used(instruction)
+            out = frozenset[object]().union(*_ways(body, at, index, before, every))
+            read = {r for r, is_read in used if is_read}
+            written = {r for r, is_read in used if not is_read}
+            into = every if is_call(instruction) else (out - written) | (read & every)
+            behind[at] = out
+            if into != before[at]:
+                before[at] = into
+                changed = True
+    return behind
+
+
+def _ways(
+    body: Sequence[Instruction],
+    at: int,
+    index: dict[int, int],
+    before: Sequence[frozenset[object]],
+    every: frozenset[object],
+) -> Iterator[frozenset[object]]:
+    """Yield what is read on each way on from an instruction."""
+    instruction = body[at]
+    flow = instruction.flow_control
+    if flow in (FlowControl.CONDITIONAL_BRANCH, FlowControl.UNCONDITIONAL_BRANCH):
+        target = index.get(instruction.near_branch_target)
+        yield before[target] if target is not None else every
+    elif flow not in (
+        FlowControl.NEXT,
+        FlowControl.CALL,
+        FlowControl.RETURN,
+        FlowControl.INDIRECT_CALL,
+    ):
+        yield every
+    if flow not in (FlowControl.RETURN, FlowControl.UNCONDITIONAL_BRANCH):
+        yield before[at + 1] if at + 1 < len(body) else every
 
 
 @lru_cache(maxsize=4096)

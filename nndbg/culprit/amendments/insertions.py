@@ -261,7 +261,7 @@ def _arguments(body: Sequence[Instruction], at: int, setting: Setting) -> Iterat
 
 
 def _calls(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
-    for place, call in enumerate(setting.calls):
+    for place, call in enumerate(setting.calls if setting.is_caller else ()):
         yield from before(body[at], call, Cost.INSERTION + place / 50)
 
 
