@@ -61,6 +61,13 @@ class Code:
             )
         )
 
+    def labels(self, body: Sequence[Instruction]) -> Iterator[int]:
+        """Yield where the labels of a function are."""
+        inside = {instruction.ip for instruction in body}
+        for symbol in self.executable.symbols.values():
+            if symbol.is_code and symbol.address in inside and "." in symbol.name:
+                yield symbol.address
+
     def is_own(self, address: int) -> bool:
         """Whether it is the program's own code: where there are lines, code without is not."""
         return not self.executable.has_lines or self.executable.line_at(address) is not None
@@ -104,7 +111,7 @@ def settings(
             registers=registers_of(body) + _passed(body),
             numbers=tuple(dict.fromkeys((*_numbers(body), *sorted(extents)))),
             addresses=offered,
-            targets=tuple(dict.fromkeys(_targets(body))),
+            targets=tuple(dict.fromkeys((*_targets(body), *code.labels(body)))),
             calls=calls,
             missed=missed,
             is_caller=_makes_calls(body, fixed),

@@ -55,14 +55,16 @@ class Stage:
     def pointers(self) -> list[int]:
         """Return where variables lie, as linked, that hold the address of a function."""
         memory, offset = self.trials.template.memory, self.trials.offset
-        functions = set(self.code.functions)
+        functions, file = set(self.code.functions), self.code.executable
         return [
             symbol.address
-            for symbol in self.code.executable.symbols.values()
+            for symbol in file.symbols.values()
             if not symbol.is_code
             and symbol.size in (0, _POINTER)
             and (held := _read(memory, symbol.address + offset)) is not None
             and held - offset in functions
+            # A choice that was made, not a list of what there is to choose from.
+            and file.read(symbol.address, _POINTER) != (held - offset).to_bytes(_POINTER, "little")
         ]
 
     def holds(self, patch: Patch) -> bool:

@@ -17,9 +17,10 @@ _PASSED = frozenset((*ARGUMENTS, Register.ZMM0, Register.RAX))
 
 def prepared(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterator[Change]:
     """Yield calls where arguments are set that nothing takes before they are set anew."""
-    if at in untaken(body):
+    behind = untaken(body).get(at)
+    if behind is not None:
         for place, call in enumerate(setting.calls):
-            yield from before(body[at], call, Cost.NUMBER + place / 50)
+            yield from before(body[at], call, Cost.NUMBER + place / 50 + behind / 100)
 
 
 def missed(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterator[Change]:
@@ -35,40 +36,43 @@ def _sets_argument(instruction: Instruction) -> bool:
 
 
 @lru_cache(maxsize=64)
-def untaken(body: tuple[Instruction, ...]) -> frozenset[int]:
+def untaken(body: tuple[Instruction, ...]) -> dict[int, int]:
     """Return the places behind arguments that nothing takes, and where the stack is made ready.
 
-    An argument is not taken if it is set again before it is read, on every way from there. The
-    stack is made ready for a call if it is moved down and up again with no call in between.
+    With each goes how many instructions behind the last argument it is. An argument is not taken if
+    it is set again before it is read, on every way from there. The stack is made ready for a call
+    if it is moved down and up again with no call in between.
     """
-    found = set[int]()
+    found: dict[int, int] = {}
     live = _live(body)
+    waiting = {
+        at
+        for at, instruction in enumerate(body)
+        if instruction.flow_control == FlowControl.NEXT
+        and any(r in ARGUMENTS and r not in live[at] for r in _set(instruction))
+    }
+    for at in sorted(waiting):
+        last = at
+        while last + 1 in waiting:
+            last += 1
+        for behind in range(min(_NEAR, len(body) - 1 - last)):
+            found[last + 1 + behind] = min(behind, found.get(last + 1 + behind, _NEAR))
     for at, instruction in enumerate(body):
-        if instruction.flow_control != FlowControl.NEXT:
-            continue
-        used = _used(instruction)
-        written = {r for r, is_read in used if not is_read} - {r for r, is_read in used if is_read}
-        if any(register in ARGUMENTS and register not in live[at] for register in written):
-            found.update(_onwards(body, at))
         if instruction.stack_pointer_increment < 0 or _moves_stack(instruction):
             until = _moved_back(body, at)
-            if until is not None:
-                found.update(range(at + 1, until + 1))
-    return frozenset(found)
+            for place in range(at + 1, until + 1 if until is not None else 0):
+                found.setdefault(place, until - place if until is not None else 0)
+    return found
 
 
 # How far behind an argument a call may be missing, and within what room on the stack.
 _NEAR, _ROOM = 3, 12
 
 
-def _onwards(body: Sequence[Instruction], at: int) -> range:
-    """Return the places from the last of the arguments that begin here on."""
-    while at + 1 < len(body) and (
-        body[at + 1].flow_control == FlowControl.NEXT
-        and any(r in ARGUMENTS and not is_read for r, is_read in _used(body[at + 1]))
-    ):
-        at += 1
-    return range(at + 1, min(len(body), at + 1 + _NEAR))
+def _set(instruction: Instruction) -> set[object]:
+    """Return the registers that an instruction writes and does not read."""
+    used = _used(instruction)
+    return {r for r, is_read in used if not is_read} - {r for r, is_read in used if is_read}
 
 
 def _moves_stack(instruction: Instruction) -> bool:
@@ -76,7 +80,7 @@ def _moves_stack(instruction: Instruction) -> bool:
 
 
 def _moved_back(body: Sequence[Instruction], at: int) -> int | None:
-    """Return where the stack is moved up that was moved down at a place, if nothing else is done."""
+    """Return where the stack is moved up that was moved down at a place, with no call."""
     if name_of(body[at]) == "add":
         return None
     for later in range(at + 1, min(len(body), at + _ROOM)):

@@ -5,7 +5,7 @@ Who mistakes such a line mistakes all of them: they are changed in the same way,
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -35,9 +35,10 @@ def together(places: Sequence[tuple[Instruction, Sequence[Change]]]) -> Iterator
         if 1 < len(found) <= _MOST:
             first, *others = found.values()
             yield replace(first, also=tuple(others))
-    for _, changes in places:
+    forms = Counter(old.code for old, _ in places)
+    for old, changes in places:
+        is_one_of_many = forms[old.code] >= _MANY
         for change in changes:
-            is_one_of_many = len(places) >= _MANY
             yield replace(change, cost=change.cost + _ALONE) if is_one_of_many else change
 
 
