@@ -145,6 +145,8 @@ class _Search:
             if repair not in self._doubtful:
                 self._blame_repair(repair, found.before)
         self._before = found.before
+        for address, says in found.beside if is_certain else ():
+            self.found.add(address, says)
         return is_certain
 
     def _blame_repair(self, repair: Repair, before: int) -> None:

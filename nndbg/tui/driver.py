@@ -16,6 +16,7 @@ from nndbg.machine import RegisterFile
 from nndbg.recording import record_step
 from nndbg.session import Session
 from nndbg.text import printable
+from nndbg.trail import Stop
 from nndbg.tui.breakpoints import Alarm, Breakpoint, addresses_of, elements_of
 from nndbg.tui.commands import (
     Ask,
@@ -121,15 +122,31 @@ class Driver:
             return self._failed(f"nndbg itself failed, please report it: {words}")
 
     def _start(self, step: int, op: str | None, poison: bool) -> Snapshot:
+        session, here = self._session, self._here()
         self._is_begun = False
+        try:
+            session.start(step, poison)
+        except UsageError as refusal:
+            if here is None:
+                raise
+            session.rewind(here)
+            self._is_begun, self._refusal = True, printable(str(refusal))
+            return self._stay()
         self._step, self._observations = step, {}
         self._alarm.reset()
-        self._session.start(step, poison)
         self._is_begun, self._is_gone = True, False
         if op is not None:
             return self._run(op)
         what = ", with poison in what it writes" if poison else ""
         return self._picture(Condition.STOPPED, f"where step {step} begins{what}")
+
+    def _here(self) -> Stop | None:
+        """Where the program is brought back to from a start that is refused, if it can be."""
+        if not self._is_begun or self._session.is_between_stops:
+            return None
+        with suppress(UsageError):
+            return self._session.here
+        return None
 
     def _next_op(self) -> Snapshot:
         found = self._advance()
@@ -210,11 +227,16 @@ class Driver:
     def _heal(self, ops: frozenset[str]) -> Snapshot:
         """Repair these ops from now on, and run again to where the program stands."""
         session = self._session
-        capture = session.capture
+        capture, before = session.capture, session.heals
         session.heal(ops)
         if capture is None:
             return self._stay()
-        return self._start(capture.step, capture.op, poison=False)
+        try:
+            return self._start(capture.step, capture.op, poison=False)
+        except UsageError as refusal:
+            session.heal(before)
+            again = self._start(capture.step, capture.op, poison=False)
+            return replace(again, remark=printable(str(refusal)))
 
     def _kill(self) -> Snapshot:
         self._session.close()

@@ -30,7 +30,7 @@ from nndbg.tui.tensor import verdict_on
 
 _HEADING = 1
 # The widths of a line's parts; the name takes what the map's longest needs, up to a limit.
-_SHORTEST_NAME, _LONGEST_NAME, _LONGEST_IN_NARROW = 6, 16, 9
+_SHORTEST_NAME, _LONGEST_NAME, _LONGEST_IN_NARROW = 6, 18, 9
 _SIGN, _WORD, _SHARE = 2, 10, 6
 
 
@@ -121,7 +121,7 @@ class OpList(ScrollView, can_focus=True):
 
     def fit(self, is_narrow: bool) -> None:
         """Take the width that the names need, less where the screen is narrow."""
-        longest = max(len(printable(op.name)) for op in self._map.ops)
+        longest = max(len(_label(row)) for row in self.rows)
         limit = _LONGEST_IN_NARROW if is_narrow else _LONGEST_NAME
         self._name_width = min(max(longest, _SHORTEST_NAME), limit)
         self.styles.width = _SIGN + self._name_width + _WORD + _SHARE + self.gutter.width
@@ -198,13 +198,17 @@ def _line(row: Row, width: int) -> list[Segment]:
     if row.verdict is not None:
         sign, style = SIGNS[row.verdict.status], STYLES[row.verdict.status]
         used = share(row.verdict.worst.share) if row.verdict.worst else ""
-    name = printable(row.op) if row.is_first else f"└ {printable(row.buffer)}"
+    name = _label(row)
     return [
         Segment(f"{sign} ", style),
         Segment(set_cell_size(_short(name, width), width), PLAIN if row.verdict else DIM),
         Segment(f" {row.word:<{_WORD - 1}}", style),
         Segment(f"{used:>{_SHARE}}", _share_style(row, style)),
     ]
+
+
+def _label(row: Row) -> str:
+    return printable(row.op) if row.is_first else f"└ {printable(row.buffer)}"
 
 
 def _share_style(row: Row, style: Style) -> Style:

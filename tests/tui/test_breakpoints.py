@@ -1,8 +1,11 @@
 """Breakpoints: how they are written, and that the driver stops at them."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
+from nndbg.capture import Capture, Flat
 from nndbg.elf import read_executable
 from nndbg.errors import UsageError
 from nndbg.layermap import parse_map
@@ -209,3 +212,31 @@ def test_a_poisoned_step_is_begun_anew_and_said():
     poisoned = driver.carry_out(Start(1, poison=True))
     assert "with poison" in poisoned.says
     assert source.poisoned == [False, True]
+
+
+class Refusing(FakeSource):
+    """A source that can neither poison nor repair, as a recording."""
+
+    def start(self, step: int, poison: bool = False) -> Capture:
+        if poison:
+            raise UsageError("no poison here")
+        return super().start(step)
+
+    def heal(self, buffers: Mapping[str, Flat]) -> Capture:
+        raise UsageError("no repair here")
+
+
+def test_what_a_source_refuses_is_said_and_the_program_stays_where_it_is():
+    driver = started(Refusing(wrong=(0, "dense1")))
+    driver.carry_out(NextOp())
+    shown = driver.carry_out(NextOp())
+    for command, says in (
+        (Start(0, poison=True), "no poison here"),
+        (Heal(frozenset({"dense1"})), "no repair here"),
+    ):
+        refused_here = driver.carry_out(command)
+        assert refused_here.remark == says
+        assert refused_here.condition is Condition.STOPPED
+        assert refused_here.says == shown.says
+        assert refused_here.healed == frozenset()
+    assert driver.carry_out(NextOp()).says == "after dense2 of step 0"
