@@ -163,9 +163,9 @@ class _Search:
             self._wrong(place)
         way, self.found = self.found, repaired
         self.found.computed = way.computed
-        # Where the sum went wrong comes behind what would have kept it right.
+        # Where the sum went wrong comes behind what is the likeliest to have kept it right.
         for suspect in way.suspects[:1] if way.computed is not None else ():
-            self.found.add(suspect.address, suspect.says)
+            self.found.insert(suspect.address, suspect.says, at=1)
 
     def _is_out_of_order(self, evidence: Evidence) -> bool:
         """Whether the op read other numbers than the map's order gives it."""
