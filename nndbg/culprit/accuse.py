@@ -145,6 +145,8 @@ class _Search:
             if repair not in self._doubtful:
                 self._blame_repair(repair, found.before)
         self._before = found.before
+        for address, says in found.beside if is_certain else ():
+            self.found.add(address, says)
         return is_certain
 
     def _blame_repair(self, repair: Repair, before: int) -> None:
@@ -161,9 +163,9 @@ class _Search:
             self._wrong(place)
         way, self.found = self.found, repaired
         self.found.computed = way.computed
-        # Where the sum went wrong comes behind what would have kept it right.
+        # Where the sum went wrong comes behind what is the likeliest to have kept it right.
         for suspect in way.suspects[:1] if way.computed is not None else ():
-            self.found.add(suspect.address, suspect.says)
+            self.found.insert(suspect.address, suspect.says, at=1)
 
     def _is_out_of_order(self, evidence: Evidence) -> bool:
         """Whether the op read other numbers than the map's order gives it."""

@@ -6,19 +6,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from iced_x86 import Code as Opcode
 from iced_x86 import Decoder, Instruction, Register, RegisterExt
 
 from nndbg.culprit.amendments.coding import immediate, immediate_operand, signed
 from nndbg.culprit.amendments.insertions import ARGUMENTS
 from nndbg.culprit.amendments.replacements import Setting, has_memory, registers_of
+from nndbg.culprit.callees import Callees
 from nndbg.elf import Executable, Symbol
 from nndbg.layermap import Op, PlacedMap
 from nndbg.layermap.model import DTYPES
 
 _LONGEST = 15
 _MOST_ADDRESSES = 80
-_MOST_CALLS = 60
 _WIDTHS = (1, 4, 8)
 
 
@@ -62,6 +61,13 @@ class Code:
             )
         )
 
+    def labels(self, body: Sequence[Instruction]) -> Iterator[int]:
+        """Yield where the labels of a function are."""
+        inside = {instruction.ip for instruction in body}
+        for symbol in self.executable.symbols.values():
+            if symbol.is_code and symbol.address in inside and "." in symbol.name:
+                yield symbol.address
+
     def is_own(self, address: int) -> bool:
         """Whether it is the program's own code: where there are lines, code without is not."""
         return not self.executable.has_lines or self.executable.line_at(address) is not None
@@ -75,10 +81,12 @@ def settings(
     executed: Sequence[int],
     fixed: Collection[int],
     ratio: float,
+    pointers: Iterable[int] = (),
 ) -> dict[int, Setting]:
     """Return what may be meant instead in each function that ran, by its first address.
 
-    `fixed` are the addresses of the op's boundaries: calls are made around them.
+    `fixed` are the addresses of the op's boundaries: calls are made around them. `pointers` are
+    where variables lie that hold the address of a function.
     """
     bodies = {body[0].ip: body for address in executed if (body := code.body(address))}
     offered = tuple(dict.fromkeys(_addresses(placed, op, bodies.values())))[:_MOST_ADDRESSES]
@@ -94,20 +102,24 @@ def settings(
             b"" if any(address in span for span in spans) else code.executable.read(address, size)
         )
 
-    calls = tuple(_calls(code, bodies.values()))
-    return {
-        start: Setting(
+    every = bodies | {body[0].ip: body for a in code.functions if (body := code.body(a))}
+    callees = Callees(code.executable, every, code.functions, pointers)
+    found = {}
+    for start, body in bodies.items():
+        calls, missed = callees.of(body)
+        found[start] = Setting(
             registers=registers_of(body) + _passed(body),
             numbers=tuple(dict.fromkeys((*_numbers(body), *sorted(extents)))),
             addresses=offered,
-            targets=tuple(dict.fromkeys(_targets(body))),
-            calls=calls if _makes_calls(body, fixed) else (),
+            targets=tuple(dict.fromkeys((*_targets(body), *code.labels(body)))),
+            calls=calls,
+            missed=missed,
+            is_caller=_makes_calls(body, fixed),
             extents=extents,
             data=data,
             ratio=ratio,
         )
-        for start, body in bodies.items()
-    }
+    return found
 
 
 def _addresses(placed: PlacedMap, op: Op, bodies: Iterable[Sequence[Instruction]]) -> Iterable[int]:
@@ -164,21 +176,6 @@ def _makes_calls(body: Sequence[Instruction], fixed: Collection[int]) -> bool:
     return any(address in inside for address in fixed) or any(
         i.is_call_near or i.is_call_near_indirect for i in body
     )
-
-
-def _calls(code: Code, ran: Iterable[Sequence[Instruction]]) -> Iterable[Instruction]:
-    """Return calls of everything that is called: in what ran, elsewhere, then of what is not."""
-    found: dict[tuple[bool, int], Instruction] = {}
-    for body in (*ran, *(code.body(address) for address in code.functions)):
-        for instruction in body:
-            if instruction.is_call_near:
-                found.setdefault((False, instruction.near_branch_target), instruction)
-            elif instruction.is_call_near_indirect and has_memory(instruction):
-                found.setdefault((True, instruction.memory_displacement), instruction)
-    for address in code.functions:
-        call = Instruction.create_branch(Opcode.CALL_REL32_64, address)
-        found.setdefault((False, address), call)
-    return tuple(found.values())[:_MOST_CALLS]
 
 
 def _largest(placed: PlacedMap, name: str) -> int:

@@ -13,11 +13,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
+from iced_x86 import Instruction
 
 from nndbg.compare import Verdict
 from nndbg.culprit.amendments.coding import Change
 from nndbg.culprit.amendments.patch import Patch
+from nndbg.culprit.amendments.repeats import together
 from nndbg.culprit.amendments.tiers import TIERS
+from nndbg.culprit.beside import beside
 from nndbg.culprit.code import Code, settings
 from nndbg.culprit.stage import Stage, prepare
 from nndbg.culprit.trials import Trials
@@ -42,6 +45,8 @@ _NEXT_TO_NOTHING = 10
 # Instructions around a repair that are tried more closely before it is believed.
 _RIVALS = 2
 _RIVAL_SECONDS = 0.5
+# Repairs of which it is told what stands beside them.
+_NEIGHBOURED = 3
 # How much further fetched than the best a repair may be to be looked for.
 _FURTHER = 0.6
 
@@ -84,7 +89,10 @@ class Repair:
 
 @dataclass(frozen=True)
 class Found:
-    """What came of an experiment: repairs, the best first, of an op with so many wrong elements."""
+    """What came of an experiment: repairs, the best first, of an op with so many wrong elements.
+
+    `beside` are instructions that have to do with the best, and what they have.
+    """
 
     repairs: tuple[Repair, ...]
     before: int
@@ -92,6 +100,7 @@ class Found:
     trials: int
     seconds: float
     notes: tuple[str, ...] = ()
+    beside: tuple[tuple[int, str], ...] = ()
 
 
 def experiment(
@@ -122,6 +131,7 @@ def experiment(
             stage.trials.count,
             time.monotonic() - started,
             tuple(search.notes),
+            tuple(search.beside(repairs)),
         )
 
 
@@ -147,6 +157,7 @@ class _Search:
             self.executed,
             self._stage.fixed,
             _ratio(observation.evidence.get(verdict.subject.buffer)),
+            stage.pointers(),
         )
         self._places = list(self._amendable())
 
@@ -165,6 +176,12 @@ class _Search:
                 break
         self._partial.sort(key=lambda r: (r.wrong, r.cost))
         return [*self._ordered(), *self._partial]
+
+    def beside(self, repairs: Sequence[Repair]) -> Iterator[tuple[int, str]]:
+        """Yield the instructions that have to do with the best repairs, and what they have."""
+        for repair in repairs[:_NEIGHBOURED]:
+            if not repair.wrong:
+                yield from beside(repair.change, self._code, self._ran)
 
     def _ordered(self) -> list[Repair]:
         """Return the full repairs, the likeliest first.
@@ -237,24 +254,29 @@ class _Search:
 
     def _tier(self, number: int, places: Sequence[tuple[int, int, bool]]) -> list[Change]:
         """Return what may be changed, the likeliest first; code that served others comes later."""
-        changes: list[Change] = []
+        lines: dict[object, list[tuple[Instruction, list[Change]]]] = {}
         for start, at, served in places:
             if 0 <= number - served < len(TIERS):
-                tier = TIERS[number - served]
-                changes += tier(self._code.body(start), at, self._settings[start])
+                tier, body = TIERS[number - served], self._code.body(start)
+                line = self._code.executable.line_at(body[at].ip)
+                made = lines.setdefault((line.file, line.line) if line else body[at].ip, [])
+                made.append((body[at], list(tier(body, at, self._settings[start]))))
+        changes = [change for made in lines.values() for change in together(made)]
         return sorted(changes, key=lambda change: change.cost)
 
     def _looked_into(self, change: Change, patch: Patch) -> Repair | None:
         """Return a full repair and how far it is fetched; None if it breaks what was right."""
         cost = change.cost
-        if change.address in self._before:
+        addresses = {part.address for part in change.parts}
+        if addresses & self._before:
             if not self._stage.keeps_earlier(patch):
                 return None
             cost += _EXONERATED
         lost = self._ran - set(self._trials.covered(patch))
-        body = self._code.body(change.address)
-        at = next(n for n, i in enumerate(body) if i.ip == change.address)
-        lost -= {i.ip for i in body[at : at + change.count]}
+        for part in change.parts:
+            body = self._code.body(part.address)
+            at = next(n for n, i in enumerate(body) if i.ip == part.address)
+            lost -= {i.ip for i in body[at : at + part.count]}
         is_detour, is_chance = len(lost) > _MOST_LOST, not self._stage.holds(patch)
         cost += _BYPASS * is_detour + _CHANCE * is_chance
         doubt = _PASSED_OVER if is_detour else _NOT_OTHERS if is_chance else ""

@@ -47,12 +47,12 @@ class Found:
             )
         )
 
-    def insert(self, address: int, says: str) -> None:
-        """Take an instruction as a candidate before all others."""
+    def insert(self, address: int, says: str, at: int = 0) -> None:
+        """Take an instruction as a candidate before all others but the first `at`."""
         known = len(self.suspects)
         self.add(address, says)
         if len(self.suspects) > known:
-            self.suspects.insert(0, self.suspects.pop())
+            self.suspects.insert(at, self.suspects.pop())
 
     def culprit(self, element: str) -> Culprit | None:
         """Return the likeliest candidates, None where there are none."""

@@ -18,8 +18,9 @@ from nndbg.culprit.goal import Goal, Kept, Output
 from nndbg.culprit.interval import Interval
 from nndbg.culprit.trials import Trials
 from nndbg.decode import Disassembly
+from nndbg.errors import ProgramError
 from nndbg.inferior import LiveSource
-from nndbg.inferior.memory import copy_from
+from nndbg.inferior.memory import ProcessMemory, copy_from
 from nndbg.inferior.ptrace import FIELD
 from nndbg.inferior.template import Template
 from nndbg.layermap import PlacedMap
@@ -28,6 +29,7 @@ from nndbg.ledger import Observation
 from nndbg.reference import Bounded
 
 _SECONDS = 0.06
+_POINTER = 8
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,21 @@ class Stage:
         """Return the instructions that ran in this step before the op, which came out right."""
         return frozenset(self.earlier.covered()) if self.earlier is not None else frozenset()
 
+    def pointers(self) -> list[int]:
+        """Return where variables lie, as linked, that hold the address of a function."""
+        memory, offset = self.trials.template.memory, self.trials.offset
+        functions, file = set(self.code.functions), self.code.executable
+        return [
+            symbol.address
+            for symbol in file.symbols.values()
+            if not symbol.is_code
+            and symbol.size in (0, _POINTER)
+            and (held := _read(memory, symbol.address + offset)) is not None
+            and held - offset in functions
+            # A choice that was made, not a list of what there is to choose from.
+            and file.read(symbol.address, _POINTER) != (held - offset).to_bytes(_POINTER, "little")
+        ]
+
     def holds(self, patch: Patch) -> bool:
         """Whether the op is right with other numbers in its inputs, too."""
         other = self.other()
@@ -58,6 +75,14 @@ class Stage:
     def keeps_earlier(self, patch: Patch) -> bool:
         """Whether the step comes to the op's beginning with the same numbers under a patch."""
         return self.earlier is None or self.earlier.judged(patch) == 0
+
+
+def _read(memory: ProcessMemory, address: int) -> int | None:
+    """Return the pointer at an address, None where nothing is mapped."""
+    try:
+        return int.from_bytes(memory.read(address, _POINTER), "little")
+    except ProgramError:
+        return None
 
 
 def prepare(

@@ -14,7 +14,7 @@ import numpy as np
 from iced_x86 import Decoder
 
 from nndbg.culprit.amendments.coding import Change
-from nndbg.culprit.amendments.patch import UNCHANGED, Patch, patch_for
+from nndbg.culprit.amendments.patch import UNCHANGED, Patch, patch_for_all
 from nndbg.culprit.code import Code
 from nndbg.culprit.goal import Goal
 from nndbg.inferior.memory import ProcessMemory
@@ -56,7 +56,7 @@ class Trials:
         self.template = template
         self.count = 0
         self._code = code
-        self._offset = offset
+        self.offset = offset
         self._stops, self._done = frozenset(stops), frozenset(done)
         self._linked_stops = frozenset(stop - offset for stop in stops)
         self._goal = goal
@@ -111,8 +111,8 @@ class Trials:
 
     def patch(self, change: Change) -> Patch | None:
         """Return how a change is brought into the code."""
-        body = self._code.body(change.address)
-        return patch_for(change, body, self._room, self._linked_stops)
+        parts = [(part, self._code.body(part.address)) for part in change.parts]
+        return patch_for_all(parts, self._room, self._linked_stops)
 
     def judged(self, patch: Patch) -> float:
         """Return how many elements are wrong after a run with a patch."""
@@ -138,7 +138,7 @@ class Trials:
             hidden = _Hidden(memory, self._stretches(patch))
             at = copy.registers[FIELD["rip"]]
             while len(found) < _MOST_HITS and hidden.show(at):
-                linked = at - self._offset
+                linked = at - self.offset
                 found[back.get(linked, linked)] = None
                 ended = self._ended(copy)
                 at = ended.address
@@ -158,16 +158,16 @@ class Trials:
     def _stretches(self, patch: Patch) -> Iterator[range]:
         """Yield where code lies, as loaded, that of a patch included."""
         for section in self._code.executable.code:
-            yield range(section.start + self._offset, section.stop + self._offset)
+            yield range(section.start + self.offset, section.stop + self.offset)
         for start, code in patch.writes.items():
             if start in self._room:
-                yield range(start + self._offset, start + self._offset + len(code))
+                yield range(start + self.offset, start + self.offset + len(code))
 
     def _copy(self, patch: Patch) -> Copy:
-        at = self.template.registers[FIELD["rip"]] - self._offset
+        at = self.template.registers[FIELD["rip"]] - self.offset
         return self.template.copy(
-            {address + self._offset: code for address, code in patch.writes.items()},
-            patch.moved[at] + self._offset if at in patch.moved else None,
+            {address + self.offset: code for address, code in patch.writes.items()},
+            patch.moved[at] + self.offset if at in patch.moved else None,
         )
 
     def _start(self, patch: Patch) -> Copy:
@@ -185,8 +185,8 @@ class Trials:
     def _stop(self, address: int, patch: Patch) -> int | None:
         """Return which of the stops an address is, wherever a patch has moved it."""
         back = {new: old for old, new in patch.moved.items()}
-        linked = address - self._offset
-        stop = back.get(linked, linked) + self._offset
+        linked = address - self.offset
+        stop = back.get(linked, linked) + self.offset
         return stop if stop in self._stops else None
 
     def _finish(self, copy: Copy, patch: Patch) -> float:

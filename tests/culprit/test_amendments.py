@@ -25,6 +25,8 @@ def _setting(body: tuple[Instruction, ...], data: bytes = b"", ratio: float = 1.
         addresses=(0x404000,),
         targets=(AT + 2,),
         calls=(),
+        missed=0,
+        is_caller=True,
         extents=frozenset({64}),
         data=lambda address, size: data[:size],
         ratio=ratio,

@@ -206,7 +206,7 @@ BROKEN = [
 @pytest.mark.parametrize(("code", "op", "instruction", "says"), BROKEN)
 def test_who_makes_a_running_sum_wrong_is_accused(culprit, code, op, instruction, says):
     found = culprit(code, op)
-    # A repair comes first, and there may be two: a step that is wrong, and what leads there.
+    # A repair comes first, which may be one of what leads to the step that is wrong.
     assert found.likeliest.amended is not None
     assert instruction in [suspect.instruction for suspect in found.candidates[:3]]
     assert found.computed is not None

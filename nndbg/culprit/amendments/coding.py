@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -62,7 +62,8 @@ class Change:
     """Instructions, `code`, to stand in place of the `count` ones from `address` on.
 
     Without a count they are put before what stands there. Where `is_label`, what jumps there runs
-    them too. A `constant` is changed instead of code: `address` is what reads it.
+    them too. A `constant` is changed instead of code: `address` is what reads it. `also` are the
+    same changes of the other instructions that the source line was made into.
     """
 
     address: int
@@ -71,6 +72,12 @@ class Change:
     cost: float
     is_label: bool = False
     constant: Constant | None = None
+    also: tuple[Change, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Change, ...]:
+        """Each place that is changed, this one first."""
+        return (replace(self, also=()), *self.also)
 
     @property
     def text(self) -> str:
@@ -86,6 +93,8 @@ class Change:
     @property
     def says(self) -> str:
         """The change, as the beginning of a sentence."""
+        if self.also:
+            return f"{replace(self, also=()).says}, in all {len(self.also) + 1} repeats of the line"
         if self.constant is not None:
             return f"with {self.constant.text} where it reads"
         if not self.code:

@@ -41,6 +41,7 @@ def patterned(body: Sequence[Instruction], at: int, setting: Setting) -> Iterato
     yield Change(body[at].ip, 1, (), Cost.INSERTION if is_branch else Cost.OMISSION)
     yield from _extrapolated(body, at)
     yield from _zeroed(body, at, _accumulators(body), Cost.ZEROING)
+    yield from _undecided(body, at, setting)
     if is_call(body[at]):
         yield from _copies(body, at, setting)
 
@@ -261,7 +262,7 @@ def _arguments(body: Sequence[Instruction], at: int, setting: Setting) -> Iterat
 
 
 def _calls(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
-    for place, call in enumerate(setting.calls):
+    for place, call in enumerate(setting.calls if setting.is_caller else ()):
         yield from before(body[at], call, Cost.INSERTION + place / 50)
 
 
@@ -279,6 +280,21 @@ def _jumps(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[C
             yield from before(
                 body[at], Instruction.create_branch(code, target), Cost.INSERTION + 0.4
             )
+
+
+def _undecided(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
+    """Yield a branch behind a comparison that decides nothing."""
+    if not at or name_of(body[at - 1]) not in ("cmp", "test", "bt", "comiss", "ucomiss"):
+        return
+    for later in body[at:]:
+        if later.rflags_read or later.flow_control != FlowControl.NEXT:
+            return
+        if later.rflags_modified:
+            break
+    for place, target in enumerate(setting.targets):
+        for code in _BRANCHES:
+            new = Instruction.create_branch(code, target)
+            yield from before(body[at], new, Cost.SCALE + place / 50)
 
 
 _BRANCHES = (

@@ -27,6 +27,27 @@ class Patch:
 UNCHANGED = Patch({})
 
 
+def patch_for_all(
+    changes: Sequence[tuple[Change, tuple[Instruction, ...]]], room: range, stops: Collection[int]
+) -> Patch | None:
+    """Return how to bring changes into their functions at once; None where they are in the way."""
+    writes: dict[int, bytes] = {}
+    moved: dict[int, int] = {}
+    left = room
+    for change, body in changes:
+        patch = patch_for(change, body, left, stops)
+        if patch is None:
+            return None
+        for start, code in patch.writes.items():
+            if start in left:
+                left = range(start + len(code), room.stop)
+            if any(start < at + len(old) and at < start + len(code) for at, old in writes.items()):
+                return None
+        writes.update(patch.writes)
+        moved.update(patch.moved)
+    return Patch(writes, moved)
+
+
 def patch_for(
     change: Change, body: tuple[Instruction, ...], room: range, stops: Collection[int]
 ) -> Patch | None:

@@ -46,7 +46,9 @@ class Setting:
 
     `registers` are those that the function names, by their class and number; `numbers` what stands
     in it or in the map; `addresses` where data lies that may be meant, as linked, the likeliest
-    first; `targets` where its branches go; `calls` are those of the program.
+    first; `targets` where its branches go; `calls` are those of the program,
+    the likeliest to be missing here first, and `missed` how many of them there is reason to miss.
+    `is_caller` says whether the function is one that makes calls.
     `extents` are numbers that are right somewhere: counts of elements and their bytes.
     `data` reads what the file has at an address that is no buffer's, empty where it has nothing.
     `ratio` is how many times larger the wrong numbers ought to be, NaN where that is unknown.
@@ -57,6 +59,8 @@ class Setting:
     addresses: tuple[int, ...]
     targets: tuple[int, ...]
     calls: tuple[Instruction, ...]
+    missed: int
+    is_caller: bool
     extents: frozenset[int]
     data: Callable[[int, int], bytes]
     ratio: float

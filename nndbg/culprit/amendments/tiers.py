@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from iced_x86 import Instruction
 
-from nndbg.culprit.amendments import arithmetic, constants, insertions, replacements
+from nndbg.culprit.amendments import arithmetic, calls, constants, insertions, replacements
 from nndbg.culprit.amendments.coding import Change
 from nndbg.culprit.amendments.replacements import Setting
 
@@ -18,6 +18,8 @@ def _first(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterator
     yield from constants.constants(body[at], setting)
     yield from replacements.misdirected(body, at, setting)
     yield from insertions.patterned(body, at, setting)
+    yield from calls.prepared(body, at, setting)
+    yield from calls.missed(body, at, setting)
     yield from arithmetic.unread(body, at)
     yield from arithmetic.unset(body, at)
 
