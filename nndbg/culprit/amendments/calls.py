@@ -25,6 +25,8 @@ def prepared(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterat
 
 def missed(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterator[Change]:
     """Yield calls that there is reason to miss, behind what sets an argument or begins a block."""
+    if not (setting.is_caller or untaken(body)):
+        return
     if at and not is_leader(body, at) and not _sets_argument(body[at - 1]):
         return
     for place, call in enumerate(setting.calls[: setting.missed]):
