@@ -46,12 +46,34 @@ def patterned(body: Sequence[Instruction], at: int, setting: Setting) -> Iterato
         yield from _copies(body, at, setting)
 
 
-def swapped(body: Sequence[Instruction], at: int) -> Iterator[Change]:
+def swapped(body: Sequence[Instruction], at: int, cost: float = Cost.ORDER) -> Iterator[Change]:
     """Yield the code with an instruction behind the next one."""
     if at + 1 < len(body):
         one, other = body[at], body[at + 1]
         if one.flow_control == FlowControl.NEXT and other.flow_control == FlowControl.NEXT:
-            yield Change(one.ip, 2, (other, one), Cost.ORDER)
+            yield Change(one.ip, 2, (other, one), cost)
+
+
+def overwritten(body: Sequence[Instruction], at: int) -> Iterator[Change]:
+    """Yield the code with an instruction behind the next one, which does away with its result."""
+    if at + 1 == len(body):
+        return
+    one, other = body[at], body[at + 1]
+    factory = InstructionInfoFactory()
+    if not one.op_count or one.op_kind(0) != OpKind.REGISTER:
+        return
+    if factory.info(one).op_access(0) not in _WRITES or not other.op_count:
+        return
+    result = RegisterExt.full_register(one.op_register(0))
+    used = [
+        u.access
+        for u in factory.info(other).used_registers()
+        if RegisterExt.full_register(u.register) == result
+    ]
+    # A conversion leaves the upper lanes alone, and is said to read them.
+    converts = name_of(other).startswith("cvt") and len(used) == 1
+    if used and (converts or all(access == OpAccess.WRITE for access in used)):
+        yield from swapped(body, at, Cost.NUMBER)
 
 
 def likely(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
