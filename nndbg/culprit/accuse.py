@@ -145,7 +145,7 @@ class _Search:
     def _blame_repair(self, repair: Repair, before: int) -> None:
         is_output = self.verdict.subject.buffer in self.op.outputs.values()
         says = repair.says(self.verdict, before, is_output)
-        self.found.add(repair.change.address, says, repair.change.text)
+        self.found.add(repair.change.site, says, repair.change.text)
 
     def _is_out_of_order(self, evidence: Evidence) -> bool:
         """Whether the op read other numbers than the map's order gives it."""

@@ -261,8 +261,8 @@ add_each:                           ; the arguments are set, and nobody is calle
     xor ebx, ebx
 .next:
     lea rcx, [a + rbx * 4]
-    lea r8, [b + rbx * 4]
-    inc ebx                         ; mistake: waiting
+    lea r8, [b + rbx * 4]           ; mistake: waiting
+    inc ebx
     add rdx, 4
     cmp ebx, N
     jl .next
@@ -378,7 +378,7 @@ def _search(many, op: str, seconds: float = 20.0) -> tuple[Found, list[int]]:
     code = Disassembly(placed.executable)
     with closing(LiveSource(placed)) as source:
         found = experiment(source, code, *seen[op], seconds)
-    lines = [placed.executable.line_at(r.change.address) for r in found.repairs if not r.wrong]
+    lines = [placed.executable.line_at(r.change.site) for r in found.repairs if not r.wrong]
     return found, list(dict.fromkeys(line.line for line in lines if line is not None))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from iced_x86 import FlowControl, Instruction, InstructionInfoFactory, OpAccess, RegisterExt
@@ -20,7 +21,9 @@ def prepared(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterat
     behind = untaken(body).get(at)
     if behind is not None:
         for place, call in enumerate(setting.calls):
-            yield from before(body[at], call, Cost.NUMBER + place / 50 + behind / 100)
+            for change in before(body[at], call, Cost.NUMBER + place / 50 + behind / 100):
+                # Who sets an argument is whom the call is expected of.
+                yield replace(change, behind=None if behind else body[at - 1].ip)
 
 
 def missed(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterator[Change]:
