@@ -79,7 +79,7 @@ _NEAR, _ROOM = 3, 12
 def _set(instruction: Instruction) -> set[object]:
     """Return the register that an instruction is told to write, and does not read."""
     used = _used(instruction)
-    told = {RegisterExt.full_register(instruction.op_register(0))}
+    told: set[object] = {RegisterExt.full_register(instruction.op_register(0))}
     written = {r for r, is_read in used if not is_read} - {r for r, is_read in used if is_read}
     return told & written
 
