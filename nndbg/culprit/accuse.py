@@ -152,7 +152,7 @@ class _Search:
     def _blame_repair(self, repair: Repair, before: int) -> None:
         is_output = self.verdict.subject.buffer in self.op.outputs.values()
         says = repair.says(self.verdict, before, is_output)
-        self.found.add(repair.change.address, says, repair.change.text)
+        self.found.add(repair.change.site, says, repair.change.text)
 
     def _follow(self, place: Place) -> None:
         """Add how a wrong element was computed; what would have made it right is known by then."""

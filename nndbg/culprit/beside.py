@@ -33,7 +33,7 @@ def beside(change: Change, code: Code, executed: Collection[int]) -> Iterator[tu
     if at is None:
         return
     if not change.count and change.constant is None:
-        for near in (at - 1, at + 1, at - 2):
+        for near in (at - 1, at, at + 1, at - 2):
             if 0 <= near < len(body):
                 yield body[near].ip, "stands beside what may be missing"
     waiting = deque([body[at], *(change.code if not change.count else ())])

@@ -11,6 +11,8 @@ from nndbg.culprit.amendments.replacements import has_memory
 from nndbg.elf import Executable
 
 _MOST = 60
+# How much of a table is looked at, in bytes.
+_POINTER, _TABLE = 8, 128
 Callee = tuple[bool, int]
 
 
@@ -39,7 +41,11 @@ class Callees:
             call = Instruction.create_mem(Opcode.CALL_RM64, where)
             if (True, pointer) not in self._known:
                 self._unused[True, pointer] = self._known[True, pointer] = call
+        held = self._held()
+        self._alone: list[Callee] = []
         for address in functions:
+            if (False, address) not in self._known and address not in held:
+                self._alone.append((False, address))
             call = Instruction.create_branch(Opcode.CALL_REL32_64, address)
             self._known.setdefault((False, address), call)
 
@@ -67,8 +73,19 @@ class Callees:
             if other == start or (file is not None and self._file(other) == file)
             for callee, call in made.items()
         }
-        every = missed | near | self._known
+        alone = {callee: self._known[callee] for callee in self._alone}
+        every = missed | alone | near | self._known
         return tuple(every.values())[:_MOST], min(len(missed), _MOST)
+
+    def _held(self) -> set[int]:
+        """Return what the file's data has at its symbols, as if all of it were addresses."""
+        return {
+            int.from_bytes(held[at : at + _POINTER], "little")
+            for symbol in self._executable.symbols.values()
+            if not symbol.is_code
+            for held in (self._executable.read(symbol.address, _TABLE),)
+            for at in range(0, len(held), _POINTER)
+        }
 
     def _twin(self, callee: Callee, other: str, name: str) -> Callee:
         """Return what is to a function what a callee is to its sibling."""

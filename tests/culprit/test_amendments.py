@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 from iced_x86 import Instruction
 
+from nndbg.culprit.amendments.calls import untaken
 from nndbg.culprit.amendments.coding import Change, decode_all, encode
 from nndbg.culprit.amendments.constants import constants
 from nndbg.culprit.amendments.opcodes import conditions
-from nndbg.culprit.amendments.patch import patch_for
-from nndbg.culprit.amendments.replacements import Setting, is_vain, registers_of
+from nndbg.culprit.amendments.patch import patch_for, patch_for_all
+from nndbg.culprit.amendments.repeats import together
+from nndbg.culprit.amendments.replacements import Setting, is_vain, near, registers_of
 from nndbg.culprit.amendments.tiers import TIERS
 
 AT = 0x401000
@@ -131,3 +133,39 @@ def test_constants_are_changed_where_they_are_read(code: str, data: str, wanted:
     held = [change.constant.data for change in tried if change.constant is not None]
     assert {change.address for change in tried} == {AT}
     assert any(bytes.fromhex(wanted) == one[:4] for one in held), held
+
+
+def test_an_argument_that_is_set_again_unread_waits_for_a_call() -> None:
+    # lea rdi, [rbx] / inc ebx / cmp ebx, 4 / jl back / ret
+    waiting = tuple(decode_all(bytes.fromhex("488d3b ffc3 83fb04 7cf6 c3"), AT))
+    assert untaken(waiting) == {1: 0, 2: 1, 3: 2}
+    # The same with cmp [rdi], ebx in place of inc ebx.
+    taken = tuple(decode_all(bytes.fromhex("488d3b 391f 83fb04 7cf6 c3"), AT))
+    assert untaken(taken) == {}
+
+
+def test_room_on_the_stack_waits_for_a_call() -> None:
+    # sub rsp, 8 / mul rsi / add rsp, 8 / ret, then with call 0x401000 before mul
+    waiting = tuple(decode_all(bytes.fromhex("4883ec08 48f7e6 4883c408 c3"), AT))
+    assert untaken(waiting) == {1: 1, 2: 0}
+    taken = tuple(decode_all(bytes.fromhex("4883ec08 e8f7ffffff 48f7e6 4883c408 c3"), AT))
+    assert untaken(taken) == {}
+
+
+def test_what_a_line_was_made_into_is_changed_in_the_same_way() -> None:
+    # add eax, [rdi] / add ecx, [rsi + 4] / dec ecx
+    one, two, other = decode_all(bytes.fromhex("0307 034e04 ffc9"), AT)
+    tried = [(i, list(near(i, _setting((one, two, other))))) for i in (one, two, other)]
+    joint = [change for change in together(tried) if change.also]
+    assert {len(change.parts) for change in joint} == {2}
+    texts = {tuple(part.text for part in change.parts) for change in joint}
+    assert ("sub eax, [rdi]", "sub ecx, [rsi+4]") in texts
+    assert ("add eax, [rdi+4]", "add ecx, [rsi+8]") in texts
+
+
+def test_changes_in_each_others_way_are_not_made(body) -> None:
+    first, second = Change(AT + 2, 2, (), 1.0), Change(AT + 5, 1, (), 1.0)
+    assert patch_for_all([(first, body), (second, body)], ROOM, ()) is None
+    both = patch_for_all([(Change(AT + 2, 1, (), 1.0), body), (second, body)], ROOM, ())
+    assert both is not None
+    assert both.writes == {AT + 2: b"\x90" * 3, AT + 5: b"\x90" * 3}

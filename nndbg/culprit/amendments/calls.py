@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from iced_x86 import FlowControl, Instruction, InstructionInfoFactory, OpAccess, RegisterExt
 
 from nndbg.culprit.amendments.coding import Change, Cost, Register, name_of
-from nndbg.culprit.amendments.insertions import ARGUMENTS, before, is_call, is_leader
+from nndbg.culprit.amendments.insertions import ARGUMENTS, before, is_call, is_leader, is_zeroing
 from nndbg.culprit.amendments.replacements import Setting
 
 _READS = {OpAccess.READ, OpAccess.COND_READ, OpAccess.READ_WRITE, OpAccess.READ_COND_WRITE}
@@ -20,11 +21,15 @@ def prepared(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterat
     behind = untaken(body).get(at)
     if behind is not None:
         for place, call in enumerate(setting.calls):
-            yield from before(body[at], call, Cost.NUMBER + place / 50 + behind / 100)
+            for change in before(body[at], call, Cost.NUMBER + place / 50 + behind / 100):
+                # Who sets an argument is whom the call is expected of.
+                yield replace(change, behind=None if behind else body[at - 1].ip)
 
 
 def missed(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterator[Change]:
     """Yield calls that there is reason to miss, behind what sets an argument or begins a block."""
+    if not (setting.is_caller or untaken(body)):
+        return
     if at and not is_leader(body, at) and not _sets_argument(body[at - 1]):
         return
     for place, call in enumerate(setting.calls[: setting.missed]):
@@ -58,6 +63,8 @@ def untaken(body: tuple[Instruction, ...]) -> dict[int, int]:
         for behind in range(min(_NEAR, len(body) - 1 - last)):
             found[last + 1 + behind] = min(behind, found.get(last + 1 + behind, _NEAR))
     for at, instruction in enumerate(body):
+        if is_call(instruction):
+            continue
         if instruction.stack_pointer_increment < 0 or _moves_stack(instruction):
             until = _moved_back(body, at)
             for place in range(at + 1, until + 1 if until is not None else 0):
@@ -70,9 +77,11 @@ _NEAR, _ROOM = 3, 12
 
 
 def _set(instruction: Instruction) -> set[object]:
-    """Return the registers that an instruction writes and does not read."""
+    """Return the register that an instruction is told to write, and does not read."""
     used = _used(instruction)
-    return {r for r, is_read in used if not is_read} - {r for r, is_read in used if is_read}
+    told: set[object] = {RegisterExt.full_register(instruction.op_register(0))}
+    written = {r for r, is_read in used if not is_read} - {r for r, is_read in used if is_read}
+    return told & written
 
 
 def _moves_stack(instruction: Instruction) -> bool:
@@ -141,7 +150,7 @@ def _ways(
 @lru_cache(maxsize=4096)
 def _used(instruction: Instruction) -> Sequence[tuple[object, bool]]:
     """Return the registers that an instruction uses, at their widest, and whether it reads them."""
-    zeroes = instruction.op_count == 2 and instruction.op_register(0) == instruction.op_register(1)
+    zeroes = is_zeroing(instruction)
     return tuple(
         (RegisterExt.full_register(used.register), used.access in _READS and not zeroes)
         for used in InstructionInfoFactory().info(instruction).used_registers()

@@ -63,7 +63,8 @@ class Change:
 
     Without a count they are put before what stands there. Where `is_label`, what jumps there runs
     them too. A `constant` is changed instead of code: `address` is what reads it. `also` are the
-    same changes of the other instructions that the source line was made into.
+    same changes of the other instructions that the source line was made into. `behind` is the
+    address of the instruction to which what is missing belongs, where it is the one before.
     """
 
     address: int
@@ -73,6 +74,12 @@ class Change:
     is_label: bool = False
     constant: Constant | None = None
     also: tuple[Change, ...] = ()
+    behind: int | None = None
+
+    @property
+    def site(self) -> int:
+        """The address of the instruction that it is said of."""
+        return self.address if self.behind is None else self.behind
 
     @property
     def parts(self) -> tuple[Change, ...]:
@@ -100,7 +107,7 @@ class Change:
         if not self.code:
             return "without it"
         if not self.count:
-            return f"with {self.text} before it"
+            return f"with {self.text} {'before' if self.behind is None else 'behind'} it"
         if self.count > 1:
             return "with the next instruction before it"
         return f"with {self.text} in its place"

@@ -46,12 +46,34 @@ def patterned(body: Sequence[Instruction], at: int, setting: Setting) -> Iterato
         yield from _copies(body, at, setting)
 
 
-def swapped(body: Sequence[Instruction], at: int) -> Iterator[Change]:
+def swapped(body: Sequence[Instruction], at: int, cost: float = Cost.ORDER) -> Iterator[Change]:
     """Yield the code with an instruction behind the next one."""
     if at + 1 < len(body):
         one, other = body[at], body[at + 1]
         if one.flow_control == FlowControl.NEXT and other.flow_control == FlowControl.NEXT:
-            yield Change(one.ip, 2, (other, one), Cost.ORDER)
+            yield Change(one.ip, 2, (other, one), cost)
+
+
+def overwritten(body: Sequence[Instruction], at: int) -> Iterator[Change]:
+    """Yield the code with an instruction behind the next one, which does away with its result."""
+    if at + 1 == len(body):
+        return
+    one, other = body[at], body[at + 1]
+    factory = InstructionInfoFactory()
+    if not one.op_count or one.op_kind(0) != OpKind.REGISTER:
+        return
+    if factory.info(one).op_access(0) not in _WRITES or not other.op_count:
+        return
+    result = RegisterExt.full_register(one.op_register(0))
+    used = [
+        u.access
+        for u in factory.info(other).used_registers()
+        if RegisterExt.full_register(u.register) == result
+    ]
+    # A conversion leaves the upper lanes alone, and is said to read them.
+    converts = name_of(other).startswith("cvt") and len(used) == 1
+    if used and (converts or all(access == OpAccess.WRITE for access in used)):
+        yield from swapped(body, at, Cost.NUMBER)
 
 
 def likely(body: Sequence[Instruction], at: int, setting: Setting) -> Iterator[Change]:
@@ -100,7 +122,7 @@ def _zeroed(
     body: Sequence[Instruction], at: int, registers: Iterable[tuple[Register_, int]], cost: float
 ) -> Iterator[Change]:
     """Yield what clears a register, where a block begins or others are cleared."""
-    ends_clearing = at and _is_zeroing(body[at - 1]) and not _is_zeroing(body[at])
+    ends_clearing = at and is_zeroing(body[at - 1]) and not is_zeroing(body[at])
     if not (is_leader(body, at) or ends_clearing):
         return
     target = is_target(body, at)
@@ -133,7 +155,7 @@ def _accumulators(body: Sequence[Instruction]) -> list[tuple[Register_, int]]:
     found: dict[tuple[Register_, int], None] = {}
     factory = InstructionInfoFactory()
     for instruction in body:
-        if instruction.op_count < 2 or _is_zeroing(instruction):
+        if instruction.op_count < 2 or is_zeroing(instruction):
             continue
         register = instruction.op_register(0)
         read = factory.info(instruction).op_access(0) in _READ_WRITES
@@ -143,9 +165,11 @@ def _accumulators(body: Sequence[Instruction]) -> list[tuple[Register_, int]]:
     return [key for key in found if key[0] in (Register.RAX, Register.ZMM0)]
 
 
-def _is_zeroing(instruction: Instruction) -> bool:
+def is_zeroing(instruction: Instruction) -> bool:
+    """Whether it clears a register by what is in it."""
     registers = [instruction.op_register(n) for n in range(instruction.op_count)]
-    return "xor" in name_of(instruction) and len(registers) > 1 and registers[-1] == registers[-2]
+    same = len(registers) > 1 and registers[-1] == registers[-2] != Register.NONE
+    return same and "xor" in name_of(instruction)
 
 
 def _extrapolated(body: Sequence[Instruction], at: int) -> Iterator[Change]:

@@ -18,6 +18,7 @@ def _first(body: tuple[Instruction, ...], at: int, setting: Setting) -> Iterator
     yield from constants.constants(body[at], setting)
     yield from replacements.misdirected(body, at, setting)
     yield from insertions.patterned(body, at, setting)
+    yield from insertions.overwritten(body, at)
     yield from calls.prepared(body, at, setting)
     yield from calls.missed(body, at, setting)
     yield from arithmetic.unread(body, at)
