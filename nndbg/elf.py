@@ -127,6 +127,14 @@ class Executable:
         holding = (s for s in self.symbols.values() if s.address <= address < s.address + s.size)
         return min(holding, key=lambda s: s.size, default=None)
 
+    def name_at(self, address: int) -> str | None:
+        """Return what lies at `address` by its symbol, `W1+0x10` within one; None without one."""
+        exact = next((s.name for s in self.symbols.values() if s.address == address), None)
+        if exact is not None:
+            return exact
+        symbol = self.symbol_at(address)
+        return f"{symbol.name}+{address - symbol.address:#x}" if symbol is not None else None
+
     def probe_addresses(self, provider: str, name: str) -> tuple[int, ...]:
         """Return the sites of the probe `provider:name` in order of address."""
         return tuple(

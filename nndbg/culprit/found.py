@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nndbg.culprit.model import site
+from nndbg.culprit.model import site, with_names
 from nndbg.decode import Disassembly
 from nndbg.report.model import Computed, Culprit, Suspect
 
@@ -42,8 +42,8 @@ class Found:
                 where.file,
                 where.line,
                 where.instruction,
-                says,
-                amended,
+                with_names(says, self.code.executable),
+                with_names(amended, self.code.executable) if amended is not None else None,
             )
         )
 

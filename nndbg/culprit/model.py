@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from nndbg.decode import Disassembly, Instruction
+from nndbg.elf import Executable
+
+# As iced-x86 writes them: relative to the instruction pointer, and where jumps and calls lead.
+_ADDRESSES = re.compile(r"(?P<before>\[rel |\b(?:call|j[a-z]+) )(?P<address>0x[0-9a-fA-F]+)")
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,16 @@ class Blame:
     notes: tuple[str, ...] = ()
 
 
+def with_names(text: str, executable: Executable) -> str:
+    """Return an instruction with the program's names for the addresses that it has in it."""
+
+    def named(match: re.Match[str]) -> str:
+        name = executable.name_at(int(match["address"], 16))
+        return f"{match['before']}{name}" if name is not None else match[0]
+
+    return _ADDRESSES.sub(named, text)
+
+
 def site(code: Disassembly, instruction: Instruction) -> Site:
     """Return where `instruction` is found."""
     function = code.executable.function_at(instruction.address)
@@ -68,5 +83,5 @@ def site(code: Disassembly, instruction: Instruction) -> Site:
         function=function.name if function else "?",
         file=line.file if line else None,
         line=line.line if line else None,
-        instruction=instruction.text,
+        instruction=with_names(instruction.text, code.executable),
     )
